@@ -2,7 +2,9 @@
 //
 // Where CI is set in the environment (test/all sets it, having installed
 // everything), a missing part fails the test; elsewhere it skips it, so that
-// `go test ./...` is useful on any laptop.
+// `go test ./...` is useful on any laptop. With -short every test that needs
+// something of the machine is left out: what remains are the unit tests, which
+// also run as 32-bit ARM under qemu-user.
 package need
 
 import (
@@ -14,6 +16,7 @@ import (
 // Root asks for the rights to make network namespaces and mounts.
 func Root(t testing.TB) {
 	t.Helper()
+	unitOnly(t)
 	if os.Geteuid() != 0 {
 		missing(t, "root")
 	}
@@ -23,6 +26,7 @@ func Root(t testing.TB) {
 // they are, in the order asked for.
 func Command(t testing.TB, names ...string) []string {
 	t.Helper()
+	unitOnly(t)
 	paths := make([]string, 0, len(names))
 	for _, name := range names {
 		path, err := exec.LookPath(name)
@@ -41,11 +45,19 @@ func Command(t testing.TB, names ...string) []string {
 // returns the folder in which node finds it. dir is the path of test/node.
 func NodeModule(t testing.TB, dir, name string) string {
 	t.Helper()
+	unitOnly(t)
 	path := dir + "/node_modules/" + name
 	if _, err := os.Stat(path); err != nil {
 		missing(t, "the npm package "+name+" (cd test/node && npm ci)")
 	}
 	return path
+}
+
+func unitOnly(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short runs the unit tests only")
+	}
 }
 
 func missing(t testing.TB, what string) {
