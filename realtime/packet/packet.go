@@ -1,0 +1,185 @@
+package packet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Type is what a packet means.
+type Type uint8
+
+// The types of Socket.IO 5. The protocol's BINARY_EVENT and BINARY_ACK are an
+// Event and an Ack with attachments.
+const (
+	Connect Type = iota
+	Disconnect
+	Event
+	Ack
+	ConnectError
+)
+
+// String names the type as the protocol does.
+func (t Type) String() string {
+	names := [...]string{"CONNECT", "DISCONNECT", "EVENT", "ACK", "CONNECT_ERROR"}
+	if int(t) < len(names) {
+		return names[t]
+	}
+	return fmt.Sprintf("Type(%d)", uint8(t))
+}
+
+// Packet is one packet of Socket.IO. It is not changed once it has been
+// handed to a parser or an adapter, which may keep it and share it.
+type Packet struct {
+	Type      Type
+	Namespace string // begins with "/"; "" is taken as "/"
+
+	// ID asks for an acknowledgement (Event) or names what is acknowledged
+	// (Ack). It is of no meaning unless HasID.
+	ID    uint64
+	HasID bool
+
+	// Payload is the JSON text that a Connect or ConnectError carries, an
+	// object or (ConnectError only) a string; nil for none.
+	Payload json.RawMessage
+
+	// Args are the JSON texts of an Event, its name first, or of an Ack.
+	Args []json.RawMessage
+
+	// Attachments are the bytes for which placeholders in Args stand.
+	Attachments [][]byte
+}
+
+// ErrInvalid is wrapped by every error about bytes that are no packet. A
+// connection on which they came is to be closed with the reason "parse error".
+var ErrInvalid = errors.New("invalid packet")
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
+}
+
+// NewEvent makes an Event packet of Go values; see [Marshal] for what becomes
+// of them. The name is not checked: servers and clients refuse reserved names
+// by [Reserved].
+func NewEvent(namespace, name string, args ...any) (*Packet, error) {
+	p := &Packet{Type: Event, Namespace: namespace}
+	var err error
+	first := appendString(make([]byte, 0, len(name)+2), name)
+	if p.Args, p.Attachments, err = marshal(first, args); err != nil {
+		return nil, fmt.Errorf("encoding event %q: %w", name, err)
+	}
+	return p, nil
+}
+
+// NewAck makes an Ack packet of Go values.
+func NewAck(namespace string, id uint64, args ...any) (*Packet, error) {
+	p := &Packet{Type: Ack, Namespace: namespace, ID: id, HasID: true}
+	var err error
+	if p.Args, p.Attachments, err = marshal(nil, args); err != nil {
+		return nil, fmt.Errorf("encoding acknowledgement: %w", err)
+	}
+	return p, nil
+}
+
+// Name returns the name of an Event. A number, which the protocol allows as a
+// name, is given as its digits.
+func (p *Packet) Name() string {
+	if p.Type != Event || len(p.Args) == 0 {
+		return ""
+	}
+	return name(p.Args[0])
+}
+
+func name(raw json.RawMessage) string {
+	if plain, ok := plainString(raw); ok {
+		return string(plain)
+	}
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	return string(raw)
+}
+
+// NameIs reports whether the event has the name, without an allocation for
+// names that need no escapes.
+func (p *Packet) NameIs(want string) bool {
+	if p.Type != Event || len(p.Args) == 0 {
+		return false
+	}
+	if plain, ok := plainString(p.Args[0]); ok {
+		return string(plain) == want
+	}
+	return p.Name() == want
+}
+
+// Values returns the arguments of an Event without its name, or all of an Ack.
+func (p *Packet) Values() []Value {
+	args := p.Args
+	if p.Type == Event && len(args) > 0 {
+		args = args[1:]
+	}
+	values := make([]Value, len(args))
+	for i, raw := range args {
+		values[i] = Value{raw: raw, attachments: p.Attachments}
+	}
+	return values
+}
+
+// Reserved reports whether a name cannot be emitted, as both ends give it a
+// meaning of their own (socket.io-parser, RESERVED_EVENTS).
+func Reserved(name string) bool {
+	switch name {
+	case "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener":
+		return true
+	}
+	return false
+}
+
+// validate checks what both parsers demand of a packet beyond its syntax.
+func (p *Packet) validate() error {
+	if p.HasID && p.Type != Event && p.Type != Ack {
+		return invalid("%v with an id", p.Type)
+	}
+	switch p.Type {
+	case Connect:
+		if p.Payload != nil && p.Payload[0] != '{' {
+			return invalid("the payload of CONNECT is no object")
+		}
+	case Disconnect:
+		if p.Payload != nil {
+			return invalid("DISCONNECT with a payload")
+		}
+	case ConnectError:
+		if p.Payload != nil && p.Payload[0] != '{' && p.Payload[0] != '"' {
+			return invalid("the payload of CONNECT_ERROR is neither object nor string")
+		}
+	case Event:
+		if len(p.Args) == 0 {
+			return invalid("EVENT without a name")
+		}
+		return validName(p.Args[0])
+	case Ack:
+		if !p.HasID {
+			return invalid("ACK without an id")
+		}
+	}
+	return nil
+}
+
+func validName(raw json.RawMessage) error {
+	if raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9' {
+		return nil
+	}
+	if raw[0] != '"' {
+		return invalid("the name of EVENT is neither string nor number")
+	}
+	if plain, ok := plainString(raw); ok {
+		if Reserved(string(plain)) {
+			return invalid("EVENT with the reserved name %q", plain)
+		}
+	} else if Reserved(name(raw)) {
+		return invalid("EVENT with the reserved name %s", raw)
+	}
+	return nil
+}
