@@ -1,0 +1,4 @@
+import { refreshStatus } from "./ui.js";
+import "./link.js";
+
+refreshStatus();

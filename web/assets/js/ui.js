@@ -1,0 +1,130 @@
+// What every page is made of: vnodes that follow signals, and small parts.
+import { Component, h, render as draw } from "../vendor/preact.mjs";
+import { batch, computed, effect, signal, untracked } from "../vendor/signals-core.mjs";
+import htm from "../vendor/htm.mjs";
+
+export { Component, batch, computed, effect, signal, untracked };
+export const html = htm.bind(h);
+
+// view makes a component of a function; it draws again when a signal that the
+// function has read changes.
+export function view(body) {
+  return class extends Component {
+    render(props) {
+      this.stop?.();
+      let vnode, drawn = false;
+      this.stop = effect(() => {
+        if (drawn) return void this.setState({});
+        vnode = body(props);
+        drawn = true;
+      });
+      return vnode;
+    }
+    componentWillUnmount() { this.stop?.(); }
+  };
+}
+
+// show puts a component where the page has the element with this id.
+export function show(component, id = "main") {
+  const place = document.getElementById(id);
+  place.replaceChildren();
+  draw(h(component), place);
+}
+
+// stored is a signal that survives a reload, where the browser lets it.
+export function stored(key, initial) {
+  key = "appliance." + key;
+  let value = initial;
+  try { value = JSON.parse(localStorage.getItem(key)) ?? initial; } catch {}
+  const kept = signal(value);
+  effect(() => {
+    try { localStorage.setItem(key, JSON.stringify(kept.value)); } catch {}
+  });
+  return kept;
+}
+
+// token is random and works over plain http, where crypto.randomUUID does not.
+export function token() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+export async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const box = document.createElement("textarea"); // plain http has no clipboard
+  box.value = text;
+  document.body.append(box);
+  box.select();
+  document.execCommand("copy");
+  box.remove();
+}
+
+export class Copy extends Component {
+  render({ text, label = "Copy" }, { done }) {
+    const click = async () => {
+      await copy(text);
+      this.setState({ done: true });
+      setTimeout(() => this.setState({ done: false }), 1500);
+    };
+    return html`<button type="button" onClick=${click}>${done ? "Copied" : label}<span class="quiet" role="status">${done && "Copied"}</span></button>`;
+  }
+}
+
+export const Snippet = ({ text }) => html`<div class="snippet"><pre tabindex="0"><code>${text}</code></pre><${Copy} text=${text} /></div>`;
+
+const icons = {
+  menu: "M4 7h16M4 12h16M4 17h16",
+  people: "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zm-6 9a6 6 0 0 1 12 0m1-15.6a3.5 3.5 0 0 1 0 6.2M18 15a6 6 0 0 1 3 5",
+  search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zm5-2 4 4",
+  send: "M5 12h13m-6-6 6 6-6 6",
+  down: "M12 5v14m-6-6 6 6 6-6",
+  close: "M6 6l12 12M18 6 6 18",
+  lock: "M7 11V8a5 5 0 0 1 10 0v3M5 11h14v9H5z",
+  pause: "M8 5v14M16 5v14",
+  play: "M7 5l12 7-12 7z",
+  chat: "M4 5h16v11H9l-5 4z",
+  bus: "M3 12h4l3-7 4 14 3-7h4",
+  clock: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zm0-14v5l3 2",
+  check: "M5 12.5l4.5 4.5L19 7.5",
+};
+
+export const Icon = ({ name, size = 18 }) => html`<svg viewBox="0 0 24 24" width=${size} height=${size} fill="none" stroke="currentColor"
+  stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${icons[name]} /></svg>`;
+
+// api speaks JSON with the appliance; a refusal becomes an Error with its hint.
+export async function api(path, method = "GET", body) {
+  const answer = await fetch("/api/v1/" + path, {
+    method,
+    headers: body === undefined ? {} : { "Content-Type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await answer.text();
+  let value;
+  try { value = text ? JSON.parse(text) : {}; } catch { value = text; }
+  if (answer.ok) return value;
+  throw Object.assign(new Error(value.detail || value.title || answer.statusText), { code: answer.status, hint: value.hint });
+}
+
+// status is what the appliance says about itself.
+export const status = signal(null);
+
+export async function refreshStatus() {
+  status.value = await api("status");
+}
+
+effect(() => {
+  if (status.value) document.getElementById("name").textContent = status.value.name;
+});
+
+export const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+
+export function span(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}
+
+export function bytes(n) {
+  const step = Math.min(4, Math.floor(Math.log2(Math.max(n, 1)) / 10));
+  return `${+(n / 1024 ** step).toFixed(step ? 1 : 0)} ${["B", "KiB", "MiB", "GiB", "TiB"][step]}`;
+}
