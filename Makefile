@@ -1,0 +1,21 @@
+# What ships: binaries, packages, a card image. The development of the project
+# itself needs only `go run ./cmd/appliance` and `test/all`.
+.PHONY: cross deb image test-image flash clean
+
+cross:
+	build/arm/cross.sh
+
+deb: cross
+	build/arm/deb.sh
+
+image: deb
+	build/arm/image.sh
+
+test-image:
+	build/arm/test-image.sh
+
+flash:
+	@build/arm/flash.sh "$(DEV)"
+
+clean:
+	rm -rf dist
