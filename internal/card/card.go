@@ -1,0 +1,130 @@
+package card
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Card is where the parts of a card are.
+type Card struct {
+	Boot  string // the FAT partition's mount point
+	Data  string // the data partition's
+	State string // the daemon's state folder, which is kept on the data partition
+	Clock string // systemd's state folder: the last time known, the random seed
+	Run   string // what this boot's daemon reads: settings, and problems with them
+	UID   int    // of the daemon
+	GID   int
+
+	Hash func(password string) (string, error) // for the administrator's password
+	Log  *slog.Logger
+}
+
+// New returns the card that the image is booted from.
+func New(uid, gid int, hash func(string) (string, error), log *slog.Logger) *Card {
+	return &Card{
+		Boot:  "/boot/firmware",
+		Data:  "/data",
+		State: "/var/lib/appliance",
+		Clock: "/var/lib/systemd",
+		Run:   "/run/appliance-card",
+		UID:   uid,
+		GID:   gid,
+		Hash:  hash,
+		Log:   log,
+	}
+}
+
+// ProblemFile is the file in Run that tells the owner what is wrong with the
+// card or its settings, a line each. It is absent when nothing is.
+const ProblemFile = "problem"
+
+// Start does a boot's work. The error joins what went wrong; the work went on
+// regardless.
+func (c *Card) Start(ctx context.Context) error {
+	var problems []error
+	try := func(what string, err error) {
+		if err == nil {
+			return
+		}
+		c.Log.Error(what, "err", err)
+		problems = append(problems, fmt.Errorf("%s: %w", what, err))
+	}
+	if err := os.MkdirAll(c.Run, 0o755); err != nil {
+		return fmt.Errorf("making %s: %w", c.Run, err)
+	}
+	try("data partition", c.mountData(ctx))
+	try("reset", c.resetIfAsked())
+	try("state folder", c.bindState())
+	try("settings", c.importSettings(ctx))
+	try("telling the problems", c.writeProblems(problems))
+	return errors.Join(problems...)
+}
+
+// bindState puts the state folder, and systemd's, on the data partition.
+func (c *Card) bindState() error {
+	for _, bind := range []struct {
+		from, to string
+		mode     os.FileMode
+		uid, gid int
+	}{
+		{"state", c.State, 0o700, c.UID, c.GID},
+		{"systemd", c.Clock, 0o755, 0, 0},
+		{"ssh", "", 0o700, 0, 0},
+		{"wifi", "", 0o700, 0, 0},
+	} {
+		from := filepath.Join(c.Data, bind.from)
+		if err := os.MkdirAll(from, bind.mode); err != nil {
+			return err
+		}
+		if err := os.Chown(from, bind.uid, bind.gid); err != nil {
+			return err
+		}
+		if bind.to == "" {
+			continue
+		}
+		if err := unix.Mount(from, bind.to, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("binding %s to %s: %w", from, bind.to, err)
+		}
+	}
+	return nil
+}
+
+func (c *Card) writeProblems(problems []error) error {
+	path := filepath.Join(c.Run, ProblemFile)
+	if len(problems) == 0 {
+		return removeIfThere(path)
+	}
+	var text strings.Builder
+	for _, p := range problems {
+		fmt.Fprintln(&text, p)
+	}
+	return os.WriteFile(path, []byte(text.String()), 0o644)
+}
+
+// writableBoot runs f while the FAT partition is mounted read-write.
+func (c *Card) writableBoot(f func() error) error {
+	const flags = unix.MS_REMOUNT | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	if err := unix.Mount("", c.Boot, "", flags, ""); err != nil {
+		return fmt.Errorf("making %s writable: %w", c.Boot, err)
+	}
+	err := f()
+	unix.Sync()
+	if e := unix.Mount("", c.Boot, "", flags|unix.MS_RDONLY, ""); e != nil {
+		err = errors.Join(err, fmt.Errorf("making %s read-only again: %w", c.Boot, e))
+	}
+	return err
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
