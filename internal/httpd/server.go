@@ -1,0 +1,114 @@
+package httpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Config is what a Server needs.
+type Config struct {
+	Listeners []net.Listener // already open; the server closes them
+	Guard     *Guard
+	Log       *slog.Logger
+	MaxBody   int64 // bytes; of one request
+	MaxConns  int64 // at once, WebSockets not counted
+}
+
+// Server answers HTTP on every listener. Parts put their handlers on it with
+// Handle before Run.
+type Server struct {
+	cfg   Config
+	mux   *http.ServeMux
+	limit connLimit
+	ready chan struct{}
+	http  http.Server
+}
+
+// New returns a server that does nothing until Run.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), ready: make(chan struct{})}
+	s.limit.max = cfg.MaxConns
+	s.http = http.Server{
+		Handler:           cfg.Guard.Wrap(limitBody(cfg.MaxBody, baseline(s.mux))),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ConnState:         s.limit.connState,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Handle puts a handler on a pattern of http.ServeMux. Call it before Run.
+func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+
+// Handler is what the server serves, for tests without a network.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
+// Ready is closed once requests are answered.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// OnShutdown calls f when Run begins to end, before it waits for requests to
+// finish: what holds requests open (streams, polls) lets go of them there.
+// Call it before Run.
+func (s *Server) OnShutdown(f func()) { s.http.RegisterOnShutdown(f) }
+
+// Run serves until the context ends, then stops accepting, and gives the
+// requests that are being answered the grace time.
+func (s *Server) Run(ctx context.Context, grace time.Duration) error {
+	var group errgroup.Group
+	for _, l := range s.cfg.Listeners {
+		group.Go(func() error {
+			if err := s.http.Serve(s.limit.listen(l)); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving on %v: %w", l.Addr(), err)
+			}
+			return nil
+		})
+	}
+	stop := context.AfterFunc(ctx, func() { s.shutdown(grace) })
+	close(s.ready)
+	err := group.Wait()
+	if !stop() {
+		// The shutdown has begun; Serve returns at its beginning.
+		s.shutdown(grace)
+	}
+	return err
+}
+
+// shutdown may be called more than once.
+func (s *Server) shutdown(grace time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), grace) // ctx has ended already
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.http.Close()
+	}
+}
+
+// baseline sets the headers that are right for everything; handlers of pages
+// set their own policy.
+func baseline(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Stats counts what has come in.
+type Stats struct {
+	Open     int64 // connections now, WebSockets not counted
+	Rejected int64 // connections, because there were too many
+}
+
+// Stats may be called at any time.
+func (s *Server) Stats() Stats {
+	return Stats{Open: s.limit.open.Load(), Rejected: s.limit.rejected.Load()}
+}
