@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"server22.local/appliance/internal/config"
+)
+
+// invocation is what the verbs share: the global flags and the streams.
+type invocation struct {
+	out, err io.Writer
+	in       io.Reader
+
+	configPath string
+	flags      map[string]*string // keys of the configuration, by path
+}
+
+// execute runs one command line and returns its exit code.
+func execute(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	inv := &invocation{out: os.Stdout, err: os.Stderr, in: os.Stdin}
+	root := newRoot(inv)
+	root.SetArgs(args)
+	if err := root.ExecuteContext(ctx); err != nil {
+		report(inv.err, err)
+		return exitCode(err)
+	}
+	return exitOK
+}
+
+// newRoot returns the whole command tree. `appliance` alone is `appliance run`.
+func newRoot(inv *invocation) *cobra.Command {
+	run := newRun(inv)
+	root := &cobra.Command{
+		Use:   "appliance",
+		Short: "A realtime server for your local network, found by name",
+		Long: `appliance serves pages, chat, a data bus and Socket.IO to the local network, and
+is found there by its name. Without a verb it runs; without configuration it is
+called server22.
+
+Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 unhealthy,
+4 no appliance answers, 5 refused, 124 timed out.`,
+		Args:              cobra.NoArgs,
+		RunE:              run.RunE,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Version:           versionText(),
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetOut(inv.out)
+	root.SetErr(inv.err)
+	root.SetIn(inv.in)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(err, fmt.Sprintf("'%s --help' shows every flag", cmd.CommandPath()))
+	})
+	inv.addFlags(root)
+	root.AddCommand(run, newConfig(inv), newVersion(inv))
+	strictArgs(root)
+	return root
+}
+
+// addFlags adds the flags that every verb knows.
+func (inv *invocation) addFlags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringVar(&inv.configPath, "config", os.Getenv("APPLIANCE_CONFIG"), "configuration `FILE` (default "+config.DefaultPath+")")
+	inv.flags = map[string]*string{}
+	for _, flag := range []struct{ name, path, usage string }{
+		{"name", "name", "host `NAME`"},
+		{"state", "state", "`FOLDER` of everything that must survive"},
+		{"listen", "http.listen", "`ADDRESSES` to serve on, as in :80,:8080"},
+		{"log-level", "log.level", "debug, info, warn or error `LEVEL`"},
+	} {
+		inv.flags[flag.path] = f.String(flag.name, "", flag.usage)
+	}
+	_ = root.MarkPersistentFlagFilename("config", "toml") // fails only for a flag that does not exist
+	_ = root.MarkPersistentFlagDirname("state")
+}
+
+// sources says where this invocation's configuration comes from.
+func (inv *invocation) sources() config.Sources {
+	src := config.Sources{
+		Path: inv.configPath, Environ: os.Environ(), Flags: map[string]string{},
+		Place: config.Here(os.LookupEnv),
+	}
+	for path, value := range inv.flags {
+		if *value != "" {
+			src.Flags[path] = *value
+		}
+	}
+	return src
+}
+
+// strictArgs makes the wrong number of arguments a matter of usage, with a
+// hint, for every verb.
+func strictArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage(err, fmt.Sprintf("usage: %s", cmd.UseLine()))
+			}
+			return nil
+		}
+	}
+	for _, child := range cmd.Commands() {
+		strictArgs(child)
+	}
+}
+
+func newVersion(inv *invocation) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintln(inv.out, versionText())
+			return nil
+		},
+	}
+}
+
+// versionText is the version, with the commit where the build knows it.
+func versionText() string {
+	text := "appliance " + version
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return text
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && len(setting.Value) > 12 {
+			text += " (" + setting.Value[:12] + ")"
+		}
+	}
+	return text + " " + info.GoVersion
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"server22.local/appliance/internal/app"
+	"server22.local/appliance/internal/config"
+	"server22.local/appliance/systemd"
+)
+
+func newRun(inv *invocation) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Serve until the end (what 'appliance' alone does)",
+		Long: `Serve until SIGTERM or Ctrl-C. SIGHUP reads the configuration anew.
+
+The first lines say where the pages are open. Logs go to standard error, or to
+the journal where that is where standard error ends.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return inv.run(cmd.Context()) },
+	}
+}
+
+func (inv *invocation) run(ctx context.Context) error {
+	src := inv.sources()
+	loaded, err := config.Load(src)
+	if err != nil {
+		return err
+	}
+	level := &slog.LevelVar{}
+	level.Set(loaded.Log.Level)
+	a := app.New(app.Options{
+		Loaded: loaded, Sources: src, Version: version,
+		Log: newLog(level), Level: level,
+		Stdout: inv.out, Terminal: term.IsTerminal(int(os.Stdout.Fd())),
+	})
+	defer reloadOnHangup(ctx, a)()
+	return a.Run(ctx)
+}
+
+func newLog(level slog.Leveler) *slog.Logger {
+	if systemd.StderrIsJournal() {
+		return slog.New(systemd.NewJournalHandler(level))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// reloadOnHangup reloads at each SIGHUP until the returned function is called.
+func reloadOnHangup(ctx context.Context, a *app.App) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				_ = a.Reload(ctx) // what is wrong is a condition, and in the log
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		cancel()
+		<-done
+	}
+}

@@ -1,0 +1,251 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"server22.local/appliance/internal/config"
+	"server22.local/appliance/internal/health"
+	"server22.local/appliance/internal/httpd"
+	"server22.local/appliance/netcfg"
+	"server22.local/appliance/systemd"
+)
+
+// How long an end may take, in all less than the five seconds that a user
+// waits and the ten that systemd gives.
+const (
+	frontGrace = 2 * time.Second // for requests, clients, and goodbyes
+	backGrace  = 2 * time.Second // for the store
+)
+
+// Options are what a process gives its appliance.
+type Options struct {
+	Loaded  *config.Loaded
+	Sources config.Sources // for a reload
+	Version string
+	Log     *slog.Logger
+	Level   *slog.LevelVar // of Log
+	Stdout  io.Writer      // for the first lines
+	// Terminal says that somebody looks at Stdout: a QR code is drawn.
+	Terminal bool
+}
+
+// App is one appliance. Make it with New, then call Run once.
+type App struct {
+	opts    Options
+	log     *slog.Logger
+	started time.Time
+	health  *health.Registry
+	config  atomic.Pointer[config.Loaded]
+	guard   *httpd.Guard
+	watcher *netcfg.Watcher
+	site    atomic.Pointer[site]
+	parts   *parts
+	reloads chan chan<- error
+
+	server *httpd.Server
+}
+
+// New returns an appliance that holds nothing yet.
+func New(opts Options) *App {
+	a := &App{
+		opts: opts, log: opts.Log, started: time.Now(),
+		health:  health.New(opts.Log),
+		guard:   httpd.NewGuard(policyOf(opts.Loaded)),
+		watcher: netcfg.NewWatcher(netcfg.WatcherConfig{ResolvConf: netcfg.DefaultResolvConf, Log: opts.Log}),
+		reloads: make(chan chan<- error),
+	}
+	a.parts = &parts{health: a.health, log: opts.Log}
+	a.config.Store(opts.Loaded)
+	a.site.Store(&site{})
+	return a
+}
+
+// Run serves until the context ends, and then ends within five seconds. An
+// error before that is a *Fault where a user can do something about it.
+func (a *App) Run(ctx context.Context) error {
+	state, err := openState(a.cfg().State)
+	if err != nil {
+		return err
+	}
+	defer state.Close()
+	listeners, err := a.listen()
+	if err != nil {
+		return err
+	}
+	a.firstLook(listeners)
+	a.warnOfConfig()
+	return a.serve(ctx, listeners)
+}
+
+// cfg is the configuration as it is now.
+func (a *App) cfg() *config.Loaded { return a.config.Load() }
+
+// listen takes over systemd's sockets, or opens our own: all those that were
+// asked for; of the default ones as many as there can be.
+func (a *App) listen() ([]net.Listener, error) {
+	inherited, err := systemd.Listeners()
+	if err != nil {
+		return nil, err
+	}
+	cfg := a.cfg()
+	if len(inherited) > 0 {
+		return inherited, nil
+	}
+	if cfg.Origin("http.listen").Source != "default" {
+		return httpd.Listen(cfg.HTTP.Listen)
+	}
+	listeners, errs := httpd.ListenAny(cfg.HTTP.Listen)
+	if len(listeners) == 0 {
+		return nil, errs[0]
+	}
+	for _, err := range errs {
+		c := health.Condition{ID: "listen", Severity: health.Warning, Text: err.Error()}
+		if hinted, ok := errors.AsType[*httpd.ListenError](err); ok {
+			c.Hint = hinted.Hint()
+		}
+		a.health.Set(c)
+	}
+	return listeners, nil
+}
+
+// firstLook finds out where we are before anything is served, so that the
+// first lines and the first Host header are right.
+func (a *App) firstLook(listeners []net.Listener) {
+	first := site{listeners: listenerAddrs(listeners)}
+	snapshot, err := netcfg.Observe(netcfg.DefaultResolvConf)
+	if err != nil {
+		a.health.Set(health.Condition{ID: "network", Severity: health.Warning, Text: "the network cannot be observed: " + err.Error()})
+	}
+	first.snapshot = snapshot
+	if a.cfg().Discovery.Enabled {
+		first.names = []string{a.cfg().Name + ".local"}
+	}
+	a.moveTo(first)
+}
+
+// moveTo makes a place known to those who need it.
+func (a *App) moveTo(s site) {
+	a.site.Store(&s)
+	a.guard.SetIdentity(s.identity(a.bareNames()))
+}
+
+// bareNames are our names without domain.
+func (a *App) bareNames() []string {
+	names := append([]string{a.cfg().Name}, a.cfg().Discovery.Aliases...)
+	if name := machineName(); name != "" {
+		names = append(names, name)
+	}
+	return names
+}
+
+func (a *App) warnOfConfig() {
+	for i, warning := range a.cfg().Warnings {
+		a.health.Set(health.Condition{ID: fmt.Sprintf("config-%d", i+1), Severity: health.Warning, Text: warning, Hint: "'appliance config check' tells more"})
+	}
+}
+
+func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
+	a.server = httpd.New(httpd.Config{
+		Listeners: listeners, Guard: a.guard, Log: a.log,
+		MaxBody: int64(a.cfg().Realtime.MaxPayload), MaxConns: maxConns(),
+	})
+	a.routes()
+
+	// What strangers meet ends first; what keeps things, after it.
+	front, stopFront := context.WithCancel(ctx)
+	defer stopFront()
+	served := make(chan error, 1)
+	go func() { served <- a.server.Run(front, frontGrace) }()
+	a.greet()
+	a.startParts(front)
+	a.tell(systemd.Ready(health.Summary(a.health.Conditions())))
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+		stopFront()
+		a.parts.wait()
+		return err
+	}
+	a.tell(systemd.Stopping())
+	a.log.Info("stopping")
+	err = <-served
+	a.parts.wait()
+	return err
+}
+
+func (a *App) greet() {
+	s := a.site.Load()
+	greet(a.opts.Stdout, a.opts.Version, a.cfg().Name, s.urls(), "")
+	if addrs := s.addressURLs(); a.opts.Terminal && len(addrs) > 0 {
+		if code, err := QRText(addrs[0]); err == nil {
+			fmt.Fprint(a.opts.Stdout, code)
+		}
+	}
+}
+
+func (a *App) startParts(ctx context.Context) {
+	for _, part := range []part{
+		{"network watch", a.watcher.Run},
+		{"network events", a.followNetwork},
+		{"reload", a.followReloads},
+		{"systemd", a.followHealth},
+		{"watchdog", systemd.Watchdog{Check: a.selfCheck, Failed: func(err error) { a.log.Error("self-check failed", "err", err) }}.Run},
+	} {
+		a.parts.start(ctx, part)
+	}
+}
+
+// followNetwork hands each change of the network to those who need it.
+func (a *App) followNetwork(ctx context.Context) error {
+	sub := a.watcher.Subscribe()
+	defer sub.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case snapshot := <-sub.C:
+			next := *a.site.Load()
+			next.snapshot = snapshot
+			a.moveTo(next)
+			a.health.Clear("network")
+		}
+	}
+}
+
+// followHealth keeps systemd's status line.
+func (a *App) followHealth(ctx context.Context) error {
+	for {
+		changed := a.health.Changed()
+		a.tell(systemd.Status(health.Summary(a.health.Conditions())))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// tell logs what could not be told to systemd; nothing depends on it.
+func (a *App) tell(err error) {
+	if err != nil {
+		a.log.Warn("systemd does not listen", "err", err)
+	}
+}
+
+// maxConns leaves file descriptors for the store, the network and WebSockets.
+func maxConns() int64 {
+	return max(64, openFileLimit()/4)
+}
+
+// pid is for those who show it.
+func pid() int { return os.Getpid() }

@@ -1,0 +1,99 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"server22.local/appliance/internal/config"
+	"server22.local/appliance/internal/health"
+	"server22.local/appliance/internal/httpd"
+	"server22.local/appliance/systemd"
+)
+
+// live are the keys that take effect without a restart.
+var live = []string{
+	"log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token",
+}
+
+// Reload reads the configuration anew and applies what has changed. It is
+// what SIGHUP does. A configuration with mistakes changes nothing.
+func (a *App) Reload(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case a.reloads <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (a *App) followReloads(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case answer := <-a.reloads:
+			answer <- a.reload()
+		}
+	}
+}
+
+func (a *App) reload() error {
+	a.tell(systemd.Reloading())
+	defer func() { a.tell(systemd.Ready(health.Summary(a.health.Conditions()))) }()
+	next, err := config.Load(a.opts.Sources)
+	if err != nil {
+		a.health.Set(health.Condition{ID: "reload", Severity: health.Warning, Text: "the new configuration was not taken: " + firstOf(err), Hint: "'appliance config check' shows every mistake"})
+		return fmt.Errorf("reloading: %w", err)
+	}
+	a.health.Clear("reload")
+	a.apply(next)
+	return nil
+}
+
+func firstOf(err error) string {
+	if errs, ok := errors.AsType[config.Errors](err); ok {
+		return errs[0].Error()
+	}
+	return err.Error()
+}
+
+// apply makes a configuration the present one, as far as that can be done
+// while serving, and says what waits for a restart.
+func (a *App) apply(next *config.Loaded) {
+	before := a.config.Swap(next)
+	changed := config.Diff(before.Config, next.Config)
+	if len(changed) == 0 {
+		return
+	}
+	a.log.Info("configuration changed", "keys", strings.Join(changed, ","))
+	a.opts.Level.Set(next.Log.Level)
+	a.guard.SetPolicy(policyOf(next))
+	a.moveTo(*a.site.Load())
+
+	waiting := slices.DeleteFunc(config.Diff(a.opts.Loaded.Config, next.Config), func(key string) bool { return slices.Contains(live, key) })
+	if len(waiting) == 0 {
+		a.health.Clear("restart")
+		return
+	}
+	a.health.Set(health.Condition{
+		ID: "restart", Severity: health.Info,
+		Text: "a restart is needed for " + strings.Join(waiting, ", "), Hint: "systemctl restart appliance",
+	})
+}
+
+func policyOf(l *config.Loaded) httpd.Policy {
+	p := httpd.Policy{AllowHosts: l.HTTP.AllowHosts, Origins: l.HTTP.Origins, Allow: l.Access.Allow}
+	if l.Access.Policy == "token" {
+		p.Token = l.Access.Token
+	}
+	return p
+}

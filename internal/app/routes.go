@@ -1,0 +1,117 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"server22.local/appliance/internal/httpd"
+	"server22.local/appliance/internal/problem"
+)
+
+// routes puts every part's handlers on the server.
+func (a *App) routes() {
+	s := a.server
+	s.Handle("GET /healthz", httpd.HealthHandler())
+	s.Handle("GET /readyz", httpd.ReadyHandler(a.health.Conditions))
+	s.Handle("GET /api/v1/status", httpd.StatusHandler(a.status))
+	s.Handle("GET /api/v1/qr.svg", http.HandlerFunc(a.serveQR))
+	s.Handle("/api/", http.HandlerFunc(notFound))
+	s.Handle("/", httpd.WWW{Dir: a.wwwDir(), Next: http.HandlerFunc(notFound)})
+}
+
+func (a *App) wwwDir() string {
+	if dir := a.cfg().HTTP.WWW; dir != "" {
+		return dir
+	}
+	return filepath.Join(a.cfg().State, "www")
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	problem.Write(w, problem.New(http.StatusNotFound, "not_found", "there is nothing at "+r.URL.Path, "/ has the ways in, /docs/ the reference"))
+}
+
+func (a *App) serveQR(w http.ResponseWriter, _ *http.Request) {
+	urls := a.site.Load().addressURLs()
+	if len(urls) == 0 {
+		problem.Write(w, problem.New(http.StatusNotFound, "no_address", "this device has no address yet", "connect it to a network"))
+		return
+	}
+	svg, err := QRSVG(urls[0])
+	if err != nil {
+		problem.Write(w, problem.New(http.StatusInternalServerError, "internal", err.Error(), ""))
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "image/svg+xml")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'")
+	_, _ = w.Write(svg) // a client that has gone is no error of ours
+}
+
+// status is the answer to everybody; r may be nil.
+func (a *App) status(*http.Request) httpd.Status {
+	s, cfg := a.site.Load(), a.cfg()
+	status := httpd.Status{
+		Name: cfg.Name, Wanted: cfg.Name, Host: cfg.Name + ".local", Version: a.opts.Version,
+		Uptime: int64(time.Since(a.started).Seconds()), Time: time.Now().UnixMilli(), Clock: true,
+		URLs: s.urls(), Interfaces: []httpd.Interface{}, Conditions: httpd.Conditions(a.health.Conditions()),
+	}
+	for _, link := range s.links() {
+		i := httpd.Interface{Name: link.Name, MAC: link.MAC.String(), Up: link.Up && link.Carrier, Addresses: []string{}}
+		for _, addr := range link.Addrs {
+			i.Addresses = append(i.Addresses, addr.Prefix.String())
+		}
+		status.Interfaces = append(status.Interfaces, i)
+	}
+	return status
+}
+
+// selfCheck asks our own front door, as a visitor would: the watchdog is fed
+// only while it answers.
+func (a *App) selfCheck(ctx context.Context) error {
+	listeners := a.site.Load().listeners
+	if len(listeners) == 0 {
+		return fmt.Errorf("nothing is listened on")
+	}
+	dialer := net.Dialer{}
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			target := listeners[0]
+			if target.Addr().IsUnspecified() {
+				return dialer.DialContext(ctx, "tcp", fmt.Sprintf("localhost:%d", target.Port()))
+			}
+			return dialer.DialContext(ctx, "tcp", target.String())
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/healthz", nil)
+	if err != nil {
+		return err
+	}
+	if token := a.cfg().Access.Token; token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking our own front door: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("asking our own front door: %s", resp.Status)
+	}
+	return nil
+}
+
+// openFileLimit is the number of file descriptors that the process may have.
+func openFileLimit() int64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return int64(min(limit.Cur, 1<<20))
+}
