@@ -1,0 +1,359 @@
+package engineio
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"server22.local/appliance/realtime/engineio/internal/frame"
+	"server22.local/appliance/realtime/engineio/wire"
+)
+
+const (
+	// readBuffer is the size of the pooled buffers that connections are read
+	// into. None is held while a connection is silent.
+	readBuffer = 4 << 10
+	// closeWait is how long the peer may take to answer a close frame.
+	closeWait = 5 * time.Second
+	// flatWrite is the size up to which queued frames are gathered in one
+	// buffer; beyond, or when one of them is long, they go by writev.
+	flatWrite = 64 << 10
+)
+
+// conn is a WebSocket connection: after gorilla's handshake, the frames are
+// read and written here.
+type conn struct {
+	server *Server
+	nc     net.Conn
+	raw    *rawConn // nil if nc has no descriptor
+
+	deflate bool
+	version wire.Version
+
+	// Of the reading goroutine:
+	socket *Socket
+	joined bool // the session uses this connection; before, it is a candidate
+	reader frame.Reader
+	rest   bool // the stream is only drained, for the sake of the close frame
+}
+
+// scratch is what a flush needs and nobody keeps.
+type scratch struct {
+	items    []item
+	segments [][]byte
+	flat     []byte
+	raw      rawWrite
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{flat: make([]byte, 0, flatWrite)} }}
+
+func takeScratch() *scratch { return scratches.Get().(*scratch) }
+
+func (sc *scratch) release() {
+	clear(sc.items[:cap(sc.items)])
+	clear(sc.segments[:cap(sc.segments)])
+	scratches.Put(sc)
+}
+
+// segments lists the frames of the items in sc as they go to this connection.
+func (c *conn) segments(sc *scratch, dst [][]byte) [][]byte {
+	for _, it := range sc.items {
+		if c.deflate && !it.plain && it.packet.size >= c.server.o.Compression.Threshold {
+			dst = append(dst, it.packet.deflatedFrames(c.version))
+			continue
+		}
+		dst = it.packet.appendFrames(dst, c.version)
+	}
+	return dst
+}
+
+// tryWrite writes the items in sc as far as the connection takes them without
+// waiting, and returns what it did not take. An error closes the connection.
+func (c *conn) tryWrite(sc *scratch) (rest [][]byte, err error) {
+	sc.segments = c.segments(sc, sc.segments[:0])
+	total := size(sc.segments)
+	if hook := c.server.o.Hooks.Sent; hook != nil {
+		hook(c.socket, len(sc.items), total)
+	}
+	if c.raw == nil {
+		return append([][]byte(nil), sc.segments...), nil
+	}
+	n, err := c.writeSegments(sc, total)
+	if err != nil {
+		c.nc.Close()
+		return nil, err
+	}
+	if n == total {
+		return nil, nil
+	}
+	return cut(sc.segments, n), nil
+}
+
+// writeSegments makes one system call.
+func (c *conn) writeSegments(sc *scratch, total int) (int, error) {
+	switch {
+	case len(sc.segments) == 1:
+		return c.raw.write(&sc.raw, sc.segments[0])
+	case total <= flatWrite:
+		sc.flat = sc.flat[:0]
+		for _, b := range sc.segments {
+			sc.flat = append(sc.flat, b...)
+		}
+		return c.raw.write(&sc.raw, sc.flat)
+	default:
+		return c.raw.writev(&sc.raw, sc.segments)
+	}
+}
+
+// cut copies what remains of segments after the first n bytes.
+func cut(segments [][]byte, n int) (rest [][]byte) {
+	for _, b := range segments {
+		if n >= len(b) {
+			n -= len(b)
+			continue
+		}
+		rest = append(rest, b[n:])
+		n = 0
+	}
+	return rest
+}
+
+// writeAll writes and waits, but for no write longer than timeout. An error
+// closes the connection.
+func (c *conn) writeAll(segments [][]byte, timeout time.Duration) error {
+	for _, b := range segments {
+		// A deadline on a closed connection fails, and so will the write.
+		c.nc.SetWriteDeadline(time.Now().Add(timeout))
+		if _, err := c.nc.Write(b); err != nil {
+			c.nc.Close()
+			return err
+		}
+	}
+	return nil
+}
+
+// readLoop reads until the connection ends.
+func (c *conn) readLoop() {
+	defer c.ended()
+	for {
+		if err := c.readSome(); err != nil {
+			c.lost(err)
+			return
+		}
+	}
+}
+
+// readSome waits for bytes and handles what they complete.
+func (c *conn) readSome() error {
+	if direct := c.reader.Direct(); direct != nil && !c.rest {
+		n, err := c.nc.Read(direct)
+		if err != nil {
+			return err
+		}
+		c.reader.Filled(n)
+		return c.handle()
+	}
+	b, n, err := c.readBuffer()
+	if err != nil {
+		return err
+	}
+	defer readBuffers.Put(b)
+	c.reader.Feed(b[:n])
+	return c.handle()
+}
+
+var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
+
+// readBuffer waits for bytes and returns them in a buffer from readBuffers.
+func (c *conn) readBuffer() (b *[readBuffer]byte, n int, err error) {
+	if c.raw != nil {
+		return c.raw.read()
+	}
+	b = readBuffers.Get().(*[readBuffer]byte)
+	n, err = c.nc.Read(b[:])
+	if err != nil {
+		readBuffers.Put(b)
+	}
+	return b, n, err
+}
+
+var errFinished = errors.New("nothing more to read")
+
+// handle takes the events out of what was read.
+func (c *conn) handle() error {
+	if c.rest {
+		c.reader.Feed(nil)
+		return nil
+	}
+	corked := false
+	defer func() {
+		if corked {
+			c.socket.uncork()
+		}
+	}()
+	for {
+		ev, ok, err := c.reader.Next()
+		if err != nil {
+			return c.violation(err)
+		}
+		if !ok {
+			return nil
+		}
+		if c.joined && !corked {
+			c.socket.cork()
+			corked = true
+		}
+		if err := c.event(ev); err != nil {
+			return err
+		}
+	}
+}
+
+// event handles a message or a control frame.
+func (c *conn) event(ev frame.Event) error {
+	switch ev.Op {
+	case frame.Ping:
+		c.control(frame.Append(nil, frame.Pong, ev.Data))
+		return nil
+	case frame.Pong:
+		return nil
+	case frame.Close:
+		return c.closeFrame(ev.Data)
+	}
+	p, err := wire.ParseFrame(c.version, ev.Op == frame.Binary, ev.Data)
+	if err != nil {
+		return c.malformed(err)
+	}
+	if !c.joined {
+		return c.candidatePacket(p)
+	}
+	c.socket.packet(p, ev.Owned)
+	return nil
+}
+
+// control queues a control frame. It overtakes nothing.
+func (c *conn) control(f []byte) {
+	if !c.joined {
+		c.writeAll([][]byte{f}, c.server.o.UpgradeTimeout)
+		return
+	}
+	s := c.socket
+	s.mu.Lock()
+	if s.state == open && s.queued+s.inFlight < s.server.o.Queue.Bytes {
+		s.push(item{packet: &Packet{flat: f, size: len(f)}, plain: true})
+	}
+	s.mu.Unlock()
+}
+
+// closeFrame handles the peer's farewell, or its answer to ours.
+func (c *conn) closeFrame(payload []byte) error {
+	code, err := frame.ParseClose(payload)
+	if err != nil {
+		return c.violation(err)
+	}
+	if !c.joined {
+		c.control(frame.AppendClose(nil, code))
+		return errFinished
+	}
+	if !c.socket.closed.Load() {
+		c.reply(code)
+		c.socket.end(ReasonTransportClose, errPeerClosed, byPeer)
+	}
+	return errFinished
+}
+
+// reply answers the peer's close frame, after what is queued, if the peer
+// takes it at once.
+func (c *conn) reply(code int) {
+	s := c.socket
+	s.mu.Lock()
+	s.push(item{packet: &Packet{flat: frame.AppendClose(nil, code)}, plain: true})
+	s.mu.Unlock()
+	sc := takeScratch()
+	s.flush(sc)
+	sc.release()
+}
+
+// violation answers a breach of the WebSocket protocol.
+func (c *conn) violation(err error) error {
+	if !c.joined {
+		if v, ok := errors.AsType[*frame.Error](err); ok {
+			c.control(frame.AppendClose(nil, v.Code))
+		}
+		return err
+	}
+	c.socket.end(ReasonTransportError, err, abrupt)
+	c.rest = true
+	c.reader.Release()
+	return nil
+}
+
+// malformed answers a breach of the Engine.IO protocol.
+func (c *conn) malformed(err error) error {
+	if !c.joined {
+		return err
+	}
+	c.socket.end(ReasonParseError, err, abrupt)
+	c.rest = true
+	c.reader.Release()
+	return nil
+}
+
+// farewell says goodbye as the ending asks for. The connection is closed by
+// its reader, when the peer has answered or closeWait is over.
+func (c *conn) farewell(how ending, cause error) {
+	switch how {
+	case byPeer:
+		return
+	case broken:
+		c.nc.Close()
+		return
+	}
+	code := frame.CodeNone
+	if v, ok := errors.AsType[*frame.Error](cause); ok {
+		code = v.Code
+	}
+	s := c.socket
+	s.mu.Lock()
+	s.push(item{packet: &Packet{flat: frame.AppendClose(nil, code)}, plain: true})
+	s.mu.Unlock()
+	s.server.flushers.add(s)
+	c.nc.SetReadDeadline(time.Now().Add(closeWait))
+}
+
+// lost ends the session of a connection that cannot be read any more.
+func (c *conn) lost(err error) {
+	if c.joined {
+		c.socket.end(ReasonTransportClose, err, broken)
+	}
+}
+
+// ended cleans up after the reader.
+func (c *conn) ended() {
+	c.reader.Release()
+	if c.joined {
+		c.hangUp()
+		c.socket.vanish()
+		return
+	}
+	c.nc.Close()
+	if c.socket != nil {
+		c.socket.dropCandidate(c)
+	}
+}
+
+// hangUp closes the connection, or has it closed by whoever is writing the
+// last frames.
+func (c *conn) hangUp() {
+	s := c.socket
+	s.mu.Lock()
+	s.hangup = s.writing
+	writing := s.writing
+	s.mu.Unlock()
+	if writing {
+		c.nc.SetWriteDeadline(time.Now().Add(closeWait))
+		return
+	}
+	c.nc.Close()
+}

@@ -1,0 +1,302 @@
+package engineio
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"server22.local/appliance/realtime/engineio/wire"
+)
+
+// pollingLinger is how long the farewell of a polling session waits to be
+// fetched.
+const pollingLinger = 30 * time.Second
+
+// poll is a GET that waits for packets.
+type poll struct {
+	items []item
+	ready chan struct{}
+}
+
+// serveGet answers a poll, waiting for packets if there are none.
+func (s *Socket) serveGet(w http.ResponseWriter, r *http.Request, q *query) *ConnectionError {
+	p := &poll{ready: make(chan struct{}, 1)}
+	s.mu.Lock()
+	switch {
+	case s.ws != nil:
+		s.mu.Unlock()
+		return refuse(r, CodeBadRequest, "TRANSPORT_MISMATCH", nil)
+	case s.poll != nil:
+		s.mu.Unlock()
+		s.end(ReasonTransportError, errOverlap, abrupt)
+		return refuse(r, CodeBadRequest, "OVERLAP", errOverlap)
+	}
+	s.poll = p
+	if len(s.queue) > 0 {
+		s.releasePoll()
+	}
+	s.mu.Unlock()
+
+	if err := s.waitPoll(r.Context(), p); err != nil {
+		s.end(ReasonTransportError, err, broken)
+		return nil
+	}
+	if err := s.writePoll(w, r, q, p.items); err != nil {
+		s.end(ReasonTransportError, err, broken)
+	}
+	if s.closed.Load() {
+		s.vanishIfSaid()
+	}
+	return nil
+}
+
+// waitPoll waits until the poll has been given packets.
+func (s *Socket) waitPoll(ctx context.Context, p *poll) error {
+	select {
+	case <-p.ready:
+		return nil
+	default:
+	}
+	select {
+	case <-p.ready:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.poll == p {
+		s.poll = nil
+	}
+	return errPollAborted
+}
+
+// releasePoll gives all that is queued to the waiting poll; mu is held.
+func (s *Socket) releasePoll() {
+	p := s.poll
+	if p == nil {
+		return
+	}
+	s.poll = nil
+	p.items = s.take(nil)
+	p.ready <- struct{}{}
+}
+
+// vanishIfSaid ends a closing session whose farewell has been fetched.
+func (s *Socket) vanishIfSaid() {
+	s.mu.Lock()
+	said := s.state == closing && s.ws == nil && len(s.queue) == 0
+	s.mu.Unlock()
+	if said {
+		s.vanish()
+	}
+}
+
+// farewellPolling says goodbye to the poll that waits, or to the next one.
+func (s *Socket) farewellPolling(how ending) {
+	s.mu.Lock()
+	switch how {
+	case graceful, abrupt:
+		s.push(item{packet: closePacket})
+	case byPeer:
+		s.push(item{packet: noopPacket})
+	}
+	waiting := s.poll != nil
+	s.releasePoll()
+	lingers := how == graceful && !waiting && s.state == closing
+	if lingers {
+		s.linger = time.AfterFunc(pollingLinger, s.vanish)
+	}
+	s.mu.Unlock()
+	if !lingers {
+		s.vanish()
+	}
+}
+
+// writePoll writes packets as the answer to a poll.
+func (s *Socket) writePoll(w http.ResponseWriter, r *http.Request, q *query, items []item) error {
+	b := takeBody()
+	defer b.release()
+	contentType := textPlain
+	for i, it := range items {
+		if s.version == wire.V3 {
+			continue
+		}
+		if i > 0 {
+			b.data = append(b.data, wire.Separator)
+		}
+		b.data = append(b.data, it.packet.payload4()...)
+	}
+	if s.version == wire.V3 {
+		b.data, contentType = appendPayload3(b.data, items, !q.base64 && q.jsonp == "")
+	}
+	if hook := s.server.o.Hooks.Sent; hook != nil {
+		hook(s, len(items), len(b.data))
+	}
+	if q.jsonp != "" {
+		b.data, contentType = jsonpBody(b.data, q.jsonp), textScript
+	}
+	return s.server.respond(w, r, contentType, b.data)
+}
+
+// appendPayload3 appends a version 3 payload, in its binary form if it has to
+// and may be.
+func appendPayload3(dst []byte, items []item, mayBinary bool) ([]byte, []string) {
+	binary := false
+	for _, it := range items {
+		binary = binary || it.packet.binary()
+	}
+	if binary && mayBinary {
+		for _, it := range items {
+			dst = it.packet.appendBinaryPayload3(dst)
+		}
+		return dst, octetStream
+	}
+	for _, it := range items {
+		dst = append(dst, it.packet.payload3()...)
+	}
+	return dst, textPlain
+}
+
+// servePost takes the packets that a client posts.
+func (s *Socket) servePost(w http.ResponseWriter, r *http.Request, q *query) *ConnectionError {
+	if err := s.beginPost(r); err != nil {
+		return err
+	}
+	defer s.endPost()
+	binary := strings.HasPrefix(r.Header.Get("Content-Type"), octetStream[0])
+	if binary && s.version != wire.V3 {
+		s.end(ReasonTransportError, errContentType, abrupt)
+		return refuse(r, CodeBadRequest, "CONTENT_TYPE", errContentType)
+	}
+	b := takeBody()
+	defer b.release()
+	if err := s.readBody(w, r, b); err != nil {
+		return s.bodyFailed(w, r, err)
+	}
+	payload := b.data
+	if q.jsonp != "" {
+		var err error
+		if payload, err = jsonpPosted(b.data); err != nil {
+			s.end(ReasonParseError, err, abrupt)
+			return refuse(r, CodeBadRequest, "PARSE_ERROR", err)
+		}
+	}
+	if err := s.payload(payload, binary); err != nil {
+		s.end(ReasonParseError, err, abrupt)
+		return refuse(r, CodeBadRequest, "PARSE_ERROR", err)
+	}
+	if err := s.server.respond(w, r, textHTML, okBody); err != nil {
+		s.end(ReasonTransportError, err, broken)
+	}
+	return nil
+}
+
+var okBody = []byte("ok")
+
+func (s *Socket) beginPost(r *http.Request) *ConnectionError {
+	s.mu.Lock()
+	switch {
+	case s.state != open:
+		s.mu.Unlock()
+		return refuse(r, CodeUnknownSession, "", nil)
+	case s.ws != nil:
+		s.mu.Unlock()
+		return refuse(r, CodeBadRequest, "TRANSPORT_MISMATCH", nil)
+	case s.posting:
+		s.mu.Unlock()
+		s.end(ReasonTransportError, errOverlap, abrupt)
+		return refuse(r, CodeBadRequest, "OVERLAP", errOverlap)
+	}
+	s.posting = true
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *Socket) endPost() {
+	s.mu.Lock()
+	s.posting = false
+	s.mu.Unlock()
+}
+
+// readBody reads no more than is allowed, and no longer than a heartbeat may
+// take.
+func (s *Socket) readBody(w http.ResponseWriter, r *http.Request, b *body) error {
+	limit := s.server.o.MaxPayload
+	if r.ContentLength > limit {
+		return errTooLarge
+	}
+	rc := http.NewResponseController(w)
+	// Not every ResponseWriter knows deadlines, and in-memory ones need none.
+	rc.SetReadDeadline(time.Now().Add(s.server.o.PingTimeout))
+	defer rc.SetReadDeadline(time.Time{})
+	for {
+		if len(b.data) == cap(b.data) {
+			b.data = append(b.data, 0)[:len(b.data)]
+		}
+		n, err := r.Body.Read(b.data[len(b.data):cap(b.data)])
+		b.data = b.data[:len(b.data)+n]
+		switch {
+		case int64(len(b.data)) > limit:
+			return errTooLarge
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+var errTooLarge = errors.New("body larger than Options.MaxPayload")
+
+func (s *Socket) bodyFailed(w http.ResponseWriter, r *http.Request, err error) *ConnectionError {
+	if errors.Is(err, errTooLarge) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return nil
+	}
+	s.end(ReasonTransportError, err, abrupt)
+	return refuse(r, CodeBadRequest, "BODY", err)
+}
+
+// payload delivers the packets of a payload.
+func (s *Socket) payload(data []byte, binary bool) error {
+	packets := wire.Payload4(data)
+	switch {
+	case binary:
+		packets = wire.BinaryPayload3(data)
+	case s.version == wire.V3:
+		packets = wire.Payload3(data)
+	}
+	s.cork()
+	defer s.uncork()
+	for p, err := range packets {
+		if err != nil {
+			return err
+		}
+		if !s.packet(p, p.Binary && !binary) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// body is a pooled buffer for the body of a request or an answer.
+type body struct{ data []byte }
+
+// keptBody is the size up to which a buffer goes back to the pool.
+const keptBody = 64 << 10
+
+var bodies = sync.Pool{New: func() any { return &body{data: make([]byte, 0, 2<<10)} }}
+
+func takeBody() *body { return bodies.Get().(*body) }
+
+func (b *body) release() {
+	if cap(b.data) <= keptBody {
+		b.data = b.data[:0]
+		bodies.Put(b)
+	}
+}

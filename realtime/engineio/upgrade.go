@@ -1,0 +1,146 @@
+package engineio
+
+import (
+	"net/http"
+	"time"
+
+	"server22.local/appliance/realtime/engineio/internal/frame"
+	"server22.local/appliance/realtime/engineio/wire"
+)
+
+const (
+	// noopFirst and noopEvery are the pauses before a poll that waits is
+	// released for the sake of an upgrade. Every poll that arrives while the
+	// upgrade is going on is released, or the client would wait for it.
+	noopFirst = 5 * time.Millisecond
+	noopEvery = 100 * time.Millisecond
+)
+
+var probeAnswer = frame.Append(nil, frame.Text, []byte("3probe"))
+
+// serveCandidate serves a WebSocket that names a session.
+func (s *Server) serveCandidate(w http.ResponseWriter, r *http.Request, socket *Socket) *ConnectionError {
+	c, err := s.upgrade(w, r, "", socket.version)
+	if err != nil {
+		return err
+	}
+	c.socket = socket
+	if !socket.admit(c) {
+		c.socket = nil
+		c.control(frame.AppendClose(nil, frame.CodeNone))
+		c.nc.Close()
+		return nil
+	}
+	timer := time.AfterFunc(s.o.UpgradeTimeout, func() { socket.expire(c) })
+	go func() {
+		defer timer.Stop()
+		c.readLoop()
+	}()
+	return nil
+}
+
+// admit makes c the connection that may take over.
+func (s *Socket) admit(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != open || s.ws != nil || s.candidate != nil || !s.server.upgradable() {
+		return false
+	}
+	s.candidate = c
+	return true
+}
+
+// expire closes a candidate that has not taken over in time.
+func (s *Socket) expire(c *conn) {
+	s.mu.Lock()
+	late := s.candidate == c
+	s.mu.Unlock()
+	if late {
+		c.nc.Close()
+	}
+}
+
+// dropCandidate goes on polling.
+func (s *Socket) dropCandidate(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.candidate == c {
+		s.candidate, s.probed = nil, false
+	}
+}
+
+// candidatePacket handles a packet on a connection that wants to take over.
+// Some microcontrollers take over without a probe.
+func (c *conn) candidatePacket(p wire.Packet) error {
+	switch {
+	case p.Type == wire.Ping && string(p.Data) == "probe":
+		c.control(probeAnswer)
+		c.socket.probe(c)
+		return nil
+	case p.Type == wire.Upgrade:
+		return c.socket.adopt(c)
+	default:
+		c.control(frame.AppendClose(nil, frame.CodeNone))
+		return errNotProbe
+	}
+}
+
+// probe releases the poll that waits, and those that come, until the upgrade
+// is done or given up.
+func (s *Socket) probe(c *conn) {
+	s.mu.Lock()
+	s.probed = s.candidate == c
+	s.mu.Unlock()
+	time.AfterFunc(noopFirst, func() { s.noop(c) })
+}
+
+func (s *Socket) noop(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != open || s.candidate != c || !s.probed {
+		return
+	}
+	if s.poll != nil && len(s.queue) == 0 {
+		s.push(item{packet: noopPacket})
+		s.releasePoll()
+	}
+	time.AfterFunc(noopEvery, func() { s.noop(c) })
+}
+
+// adopt makes the candidate the transport of the session. What was queued
+// meanwhile goes out on it.
+func (s *Socket) adopt(c *conn) error {
+	s.mu.Lock()
+	if s.state != open || s.candidate != c {
+		s.mu.Unlock()
+		return errNoUpgrade
+	}
+	s.ws, s.candidate, s.probed = c, nil, false
+	c.joined = true
+	if p := s.poll; p != nil {
+		s.poll = nil
+		p.items = []item{{packet: noopPacket}}
+		p.ready <- struct{}{}
+	}
+	flush := len(s.queue) > 0 && s.schedule()
+	s.mu.Unlock()
+	if hook := s.server.o.Hooks.Upgraded; hook != nil {
+		hook(s)
+	}
+	if flush {
+		s.hand(nil)
+	}
+	return nil
+}
+
+// cut ends what is left of a session that was already ended.
+func (s *Socket) cut() {
+	s.mu.Lock()
+	ws := s.ws
+	s.mu.Unlock()
+	if ws != nil {
+		ws.nc.Close()
+	} else {
+		s.vanish()
+	}
+}
