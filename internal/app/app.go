@@ -7,10 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/health"
 	"server22.local/appliance/internal/httpd"
@@ -49,20 +50,28 @@ type App struct {
 	site    atomic.Pointer[site]
 	parts   *parts
 	reloads chan chan<- error
+	events  *eventRing
+	account *admin.Account
+
+	settings sync.Mutex // one writer of settings.toml at a time
 
 	server *httpd.Server
 }
 
 // New returns an appliance that holds nothing yet.
 func New(opts Options) *App {
+	events := newEventLog(opts.Log.Handler())
+	log := slog.New(events)
 	a := &App{
-		opts: opts, log: opts.Log, started: time.Now(),
-		health:  health.New(opts.Log),
+		opts: opts, log: log, started: time.Now(),
+		health:  health.New(log),
 		guard:   httpd.NewGuard(policyOf(opts.Loaded)),
-		watcher: netcfg.NewWatcher(netcfg.WatcherConfig{ResolvConf: netcfg.DefaultResolvConf, Log: opts.Log}),
+		watcher: netcfg.NewWatcher(netcfg.WatcherConfig{ResolvConf: netcfg.DefaultResolvConf, Log: log}),
 		reloads: make(chan chan<- error),
+		events:  events.ring,
 	}
-	a.parts = &parts{health: a.health, log: opts.Log}
+	a.account = admin.NewAccount(opts.Loaded.Admin.PasswordHash, a.saveHash)
+	a.parts = &parts{health: a.health, log: log}
 	a.config.Store(opts.Loaded)
 	a.site.Store(&site{})
 	return a
@@ -185,7 +194,7 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 
 func (a *App) greet() {
 	s := a.site.Load()
-	greet(a.opts.Stdout, a.opts.Version, a.cfg().Name, s.urls(), "")
+	greet(a.opts.Stdout, a.opts.Version, a.cfg().Name, s.urls(), a.account.Code())
 	if addrs := s.addressURLs(); a.opts.Terminal && len(addrs) > 0 {
 		if code, err := QRText(addrs[0]); err == nil {
 			fmt.Fprint(a.opts.Stdout, code)
@@ -198,6 +207,7 @@ func (a *App) startParts(ctx context.Context) {
 		{"network watch", a.watcher.Run},
 		{"network events", a.followNetwork},
 		{"reload", a.followReloads},
+		{"control socket", a.controlServer().Run},
 		{"systemd", a.followHealth},
 		{"watchdog", systemd.Watchdog{Check: a.selfCheck, Failed: func(err error) { a.log.Error("self-check failed", "err", err) }}.Run},
 	} {
@@ -246,6 +256,3 @@ func (a *App) tell(err error) {
 func maxConns() int64 {
 	return max(64, openFileLimit()/4)
 }
-
-// pid is for those who show it.
-func pid() int { return os.Getpid() }

@@ -15,7 +15,7 @@ import (
 
 // live are the keys that take effect without a restart.
 var live = []string{
-	"log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token",
+	"log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token", "admin.password_hash",
 }
 
 // Reload reads the configuration anew and applies what has changed. It is
@@ -47,6 +47,8 @@ func (a *App) followReloads(ctx context.Context) error {
 }
 
 func (a *App) reload() error {
+	a.settings.Lock()
+	defer a.settings.Unlock()
 	a.tell(systemd.Reloading())
 	defer func() { a.tell(systemd.Ready(health.Summary(a.health.Conditions()))) }()
 	next, err := config.Load(a.opts.Sources)
@@ -77,6 +79,7 @@ func (a *App) apply(next *config.Loaded) {
 	a.log.Info("configuration changed", "keys", strings.Join(changed, ","))
 	a.opts.Level.Set(next.Log.Level)
 	a.guard.SetPolicy(policyOf(next))
+	a.account.SetHash(next.Admin.PasswordHash)
 	a.moveTo(*a.site.Load())
 
 	waiting := slices.DeleteFunc(config.Diff(a.opts.Loaded.Config, next.Config), func(key string) bool { return slices.Contains(live, key) })

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/httpd"
 	"server22.local/appliance/internal/problem"
 )
@@ -20,6 +21,10 @@ func (a *App) routes() {
 	s.Handle("GET /readyz", httpd.ReadyHandler(a.health.Conditions))
 	s.Handle("GET /api/v1/status", httpd.StatusHandler(a.status))
 	s.Handle("GET /api/v1/qr.svg", http.HandlerFunc(a.serveQR))
+	api := admin.API{Account: a.account, Backend: a, Allow: a.isAdmin}
+	for pattern, handler := range api.Routes() {
+		s.Handle(pattern, handler)
+	}
 	s.Handle("/api/", http.HandlerFunc(notFound))
 	s.Handle("/", httpd.WWW{Dir: a.wwwDir(), Next: http.HandlerFunc(notFound)})
 }
@@ -54,12 +59,16 @@ func (a *App) serveQR(w http.ResponseWriter, _ *http.Request) {
 }
 
 // status is the answer to everybody; r may be nil.
-func (a *App) status(*http.Request) httpd.Status {
+func (a *App) status(r *http.Request) httpd.Status {
 	s, cfg := a.site.Load(), a.cfg()
 	status := httpd.Status{
 		Name: cfg.Name, Wanted: cfg.Name, Host: cfg.Name + ".local", Version: a.opts.Version,
 		Uptime: int64(time.Since(a.started).Seconds()), Time: time.Now().UnixMilli(), Clock: true,
 		URLs: s.urls(), Interfaces: []httpd.Interface{}, Conditions: httpd.Conditions(a.health.Conditions()),
+	}
+	status.Claim, status.Admin = "unclaimed", a.isAdmin(r)
+	if a.account.Claimed() {
+		status.Claim = "claimed"
 	}
 	for _, link := range s.links() {
 		i := httpd.Interface{Name: link.Name, MAC: link.MAC.String(), Up: link.Up && link.Carrier, Addresses: []string{}}
@@ -115,3 +124,6 @@ func openFileLimit() int64 {
 	}
 	return int64(min(limit.Cur, 1<<20))
 }
+
+// Status is what the daemon says about itself; see docs/protocol.md.
+type Status = httpd.Status
