@@ -166,7 +166,9 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 		Listeners: listeners, Guard: a.guard, Log: a.log,
 		MaxBody: int64(a.cfg().Realtime.MaxPayload), MaxConns: maxConns(),
 	})
-	a.routes()
+	if err := a.routes(); err != nil {
+		return err
+	}
 
 	// What strangers meet ends first; what keeps things, after it.
 	front, stopFront := context.WithCancel(ctx)

@@ -12,10 +12,15 @@ import (
 	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/httpd"
 	"server22.local/appliance/internal/problem"
+	"server22.local/appliance/web"
 )
 
 // routes puts every part's handlers on the server.
-func (a *App) routes() {
+func (a *App) routes() error {
+	pages, err := web.Handler()
+	if err != nil {
+		return err
+	}
 	s := a.server
 	s.Handle("GET /healthz", httpd.HealthHandler())
 	s.Handle("GET /readyz", httpd.ReadyHandler(a.health.Conditions))
@@ -26,7 +31,8 @@ func (a *App) routes() {
 		s.Handle(pattern, handler)
 	}
 	s.Handle("/api/", http.HandlerFunc(notFound))
-	s.Handle("/", httpd.WWW{Dir: a.wwwDir(), Next: http.HandlerFunc(notFound)})
+	s.Handle("/", httpd.WWW{Dir: a.wwwDir(), Next: pages})
+	return nil
 }
 
 func (a *App) wwwDir() string {
