@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"server22.local/appliance/discovery"
 	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/health"
@@ -54,8 +55,10 @@ type App struct {
 	account *admin.Account
 
 	settings sync.Mutex // one writer of settings.toml at a time
+	moving   sync.Mutex // one writer of site at a time
 
-	server *httpd.Server
+	server    *httpd.Server
+	responder *discovery.Responder // nil where discovery is off
 }
 
 // New returns an appliance that holds nothing yet.
@@ -137,11 +140,15 @@ func (a *App) firstLook(listeners []net.Listener) {
 	if a.cfg().Discovery.Enabled {
 		first.names = []string{a.cfg().Name + ".local"}
 	}
-	a.moveTo(first)
+	a.update(func(s *site) { *s = first })
 }
 
-// moveTo makes a place known to those who need it.
-func (a *App) moveTo(s site) {
+// update changes what is known about our place, and tells those who need it.
+func (a *App) update(change func(*site)) {
+	a.moving.Lock()
+	defer a.moving.Unlock()
+	s := *a.site.Load()
+	change(&s)
 	a.site.Store(&s)
 	a.guard.SetIdentity(s.identity(a.bareNames()))
 }
@@ -168,6 +175,13 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 	})
 	if err := a.routes(); err != nil {
 		return err
+	}
+	if a.cfg().Discovery.Enabled {
+		responder, err := a.newResponder(a.cfg(), *a.site.Load())
+		if err != nil {
+			return err
+		}
+		a.responder = responder
 	}
 
 	// What strangers meet ends first; what keeps things, after it.
@@ -205,14 +219,18 @@ func (a *App) greet() {
 }
 
 func (a *App) startParts(ctx context.Context) {
-	for _, part := range []part{
+	list := []part{
 		{"network watch", a.watcher.Run},
 		{"network events", a.followNetwork},
 		{"reload", a.followReloads},
 		{"control socket", a.controlServer().Run},
 		{"systemd", a.followHealth},
 		{"watchdog", systemd.Watchdog{Check: a.selfCheck, Failed: func(err error) { a.log.Error("self-check failed", "err", err) }}.Run},
-	} {
+	}
+	if a.responder != nil {
+		list = append(list, part{"discovery", a.responder.Run}, part{"names", a.followNames})
+	}
+	for _, part := range list {
 		a.parts.start(ctx, part)
 	}
 }
@@ -226,9 +244,10 @@ func (a *App) followNetwork(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case snapshot := <-sub.C:
-			next := *a.site.Load()
-			next.snapshot = snapshot
-			a.moveTo(next)
+			a.update(func(s *site) { s.snapshot = snapshot })
+			if a.responder != nil {
+				a.responder.SetInterfaces(linksFor(snapshot))
+			}
 			a.health.Clear("network")
 		}
 	}

@@ -15,7 +15,7 @@ import (
 
 // live are the keys that take effect without a restart.
 var live = []string{
-	"log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token", "admin.password_hash",
+	"name", "discovery.aliases", "log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token", "admin.password_hash",
 }
 
 // Reload reads the configuration anew and applies what has changed. It is
@@ -80,7 +80,8 @@ func (a *App) apply(next *config.Loaded) {
 	a.opts.Level.Set(next.Log.Level)
 	a.guard.SetPolicy(policyOf(next))
 	a.account.SetHash(next.Admin.PasswordHash)
-	a.moveTo(*a.site.Load())
+	a.rename(before, next)
+	a.update(func(*site) {}) // our names are from the configuration too
 
 	waiting := slices.DeleteFunc(config.Diff(a.opts.Loaded.Config, next.Config), func(key string) bool { return slices.Contains(live, key) })
 	if len(waiting) == 0 {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -68,9 +69,13 @@ func (a *App) serveQR(w http.ResponseWriter, _ *http.Request) {
 func (a *App) status(r *http.Request) httpd.Status {
 	s, cfg := a.site.Load(), a.cfg()
 	status := httpd.Status{
-		Name: cfg.Name, Wanted: cfg.Name, Host: cfg.Name + ".local", Version: a.opts.Version,
+		Name: cfg.Name, Wanted: cfg.Name, Host: cfg.Name, Version: a.opts.Version,
 		Uptime: int64(time.Since(a.started).Seconds()), Time: time.Now().UnixMilli(), Clock: true,
 		URLs: s.urls(), Interfaces: []httpd.Interface{}, Conditions: httpd.Conditions(a.health.Conditions()),
+	}
+	if len(s.names) > 0 {
+		status.Host = s.names[0]
+		status.Name, _, _ = strings.Cut(s.names[0], ".")
 	}
 	status.Claim, status.Admin = "unclaimed", a.isAdmin(r)
 	if a.account.Claimed() {
