@@ -1,18 +1,13 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"server22.local/appliance/internal/config"
-	"server22.local/appliance/internal/control"
 )
 
 func newConfig(inv *invocation) *cobra.Command {
@@ -157,12 +152,12 @@ key out of the layer.`,
 		Example:           "  appliance config set name kitchen\n  appliance config set chat.rooms=lobby,lab store.max_size=1GiB",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeKeys,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			changes, err := parseChanges(args)
 			if err != nil {
 				return err
 			}
-			return inv.set(cmd.Context(), changes)
+			return inv.set(changes)
 		},
 	}
 }
@@ -189,20 +184,11 @@ func textOrNil(text string) *string {
 	return &text
 }
 
-// set changes settings through the daemon, so that they take effect at once;
-// where none runs, in the file.
-func (inv *invocation) set(ctx context.Context, changes map[string]*string) error {
-	err := inv.ask(ctx, http.MethodPatch, "/api/v1/admin/settings", changes, nil)
-	if !errors.Is(err, control.ErrUnreachable) {
-		return err
-	}
+func (inv *invocation) set(changes map[string]*string) error {
 	src := inv.sources()
 	loaded, err := config.Load(src)
 	if err != nil {
 		return err
-	}
-	if err := os.MkdirAll(loaded.State, 0o700); err != nil {
-		return fmt.Errorf("writing the settings: %w", err)
 	}
 	_, err = loaded.Set(src, changes)
 	return err

@@ -8,11 +8,7 @@ package main
 
 import "os"
 
-// The release sets these: -ldflags "-X main.version=1.2.3 …".
-var (
-	version = "devel"
-	commit  string // the first letters of its hash
-	date    string // of the commit
-)
+// version is set by the build: -ldflags "-X main.version=1.2.3".
+var version = "devel"
 
 func main() { os.Exit(execute(os.Args[1:])) }

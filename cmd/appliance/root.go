@@ -64,8 +64,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 unhealthy,
 		return usage(err, fmt.Sprintf("'%s --help' shows every flag", cmd.CommandPath()))
 	})
 	inv.addFlags(root)
-	root.AddCommand(run, newStatus(inv), newURL(inv), newName(inv), newAdmin(inv), newConfig(inv), newVersion(inv),
-		newCard(), newHostname(inv), newMan(root))
+	root.AddCommand(run, newConfig(inv), newVersion(inv))
 	strictArgs(root)
 	return root
 }
@@ -129,27 +128,17 @@ func newVersion(inv *invocation) *cobra.Command {
 	}
 }
 
-// versionText is the version, with the commit and its date where the build
-// knows them.
+// versionText is the version, with the commit where the build knows it.
 func versionText() string {
 	text := "appliance " + version
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return text
 	}
-	commit, date := commit, date
 	for _, setting := range info.Settings {
-		switch {
-		case setting.Key == "vcs.revision" && len(setting.Value) > 12 && commit == "":
-			commit = setting.Value[:12]
-		case setting.Key == "vcs.time" && date == "":
-			date = setting.Value
+		if setting.Key == "vcs.revision" && len(setting.Value) > 12 {
+			text += " (" + setting.Value[:12] + ")"
 		}
 	}
-	for _, more := range []string{commit, date, info.GoVersion} {
-		if more != "" {
-			text += " " + more
-		}
-	}
-	return text
+	return text + " " + info.GoVersion
 }

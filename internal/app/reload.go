@@ -15,7 +15,7 @@ import (
 
 // live are the keys that take effect without a restart.
 var live = []string{
-	"name", "discovery.aliases", "log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token", "admin.password_hash",
+	"log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token",
 }
 
 // Reload reads the configuration anew and applies what has changed. It is
@@ -47,8 +47,6 @@ func (a *App) followReloads(ctx context.Context) error {
 }
 
 func (a *App) reload() error {
-	a.settings.Lock()
-	defer a.settings.Unlock()
 	a.tell(systemd.Reloading())
 	defer func() { a.tell(systemd.Ready(health.Summary(a.health.Conditions()))) }()
 	next, err := config.Load(a.opts.Sources)
@@ -79,9 +77,7 @@ func (a *App) apply(next *config.Loaded) {
 	a.log.Info("configuration changed", "keys", strings.Join(changed, ","))
 	a.opts.Level.Set(next.Log.Level)
 	a.guard.SetPolicy(policyOf(next))
-	a.account.SetHash(next.Admin.PasswordHash)
-	a.rename(before, next)
-	a.update(func(*site) {}) // our names are from the configuration too
+	a.moveTo(*a.site.Load())
 
 	waiting := slices.DeleteFunc(config.Diff(a.opts.Loaded.Config, next.Config), func(key string) bool { return slices.Contains(live, key) })
 	if len(waiting) == 0 {

@@ -22,11 +22,12 @@ type Card struct {
 	UID   int    // of the daemon
 	GID   int
 
-	Log *slog.Logger
+	Hash func(password string) (string, error) // for the administrator's password
+	Log  *slog.Logger
 }
 
 // New returns the card that the image is booted from.
-func New(uid, gid int, log *slog.Logger) *Card {
+func New(uid, gid int, hash func(string) (string, error), log *slog.Logger) *Card {
 	return &Card{
 		Boot:  "/boot/firmware",
 		Data:  "/data",
@@ -35,6 +36,7 @@ func New(uid, gid int, log *slog.Logger) *Card {
 		Run:   "/run/appliance-card",
 		UID:   uid,
 		GID:   gid,
+		Hash:  hash,
 		Log:   log,
 	}
 }

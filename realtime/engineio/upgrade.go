@@ -9,10 +9,9 @@ import (
 )
 
 const (
-	// A poll that waits when the probe comes is released after noopFirst, so
-	// that the answer to the probe is there first; later ones are released
-	// every noopEvery. None may be left waiting, or the client would wait
-	// for it before it upgrades.
+	// noopFirst and noopEvery are the pauses before a poll that waits is
+	// released for the sake of an upgrade. Every poll that arrives while the
+	// upgrade is going on is released, or the client would wait for it.
 	noopFirst = 5 * time.Millisecond
 	noopEvery = 100 * time.Millisecond
 )
@@ -91,38 +90,21 @@ func (c *conn) candidatePacket(p wire.Packet) error {
 func (s *Socket) probe(c *conn) {
 	s.mu.Lock()
 	s.probed = s.candidate == c
-	waiting := s.poll
 	s.mu.Unlock()
-	if waiting != nil {
-		time.AfterFunc(noopFirst, func() { s.noop(c, waiting) })
-	}
-	s.noops(c)
+	time.AfterFunc(noopFirst, func() { s.noop(c) })
 }
 
-// noops releases polls as long as c is a candidate.
-func (s *Socket) noops(c *conn) {
-	time.AfterFunc(noopEvery, func() {
-		s.mu.Lock()
-		waiting := s.poll
-		s.mu.Unlock()
-		if s.noop(c, waiting) {
-			s.noops(c)
-		}
-	})
-}
-
-// noop releases p if it still waits, and says whether c is still a candidate.
-func (s *Socket) noop(c *conn, p *poll) bool {
+func (s *Socket) noop(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != open || s.candidate != c || !s.probed {
-		return false
+		return
 	}
-	if p != nil && s.poll == p && len(s.queue) == 0 {
+	if s.poll != nil && len(s.queue) == 0 {
 		s.push(item{packet: noopPacket})
 		s.releasePoll()
 	}
-	return true
+	time.AfterFunc(noopEvery, func() { s.noop(c) })
 }
 
 // adopt makes the candidate the transport of the session. What was queued
@@ -137,7 +119,7 @@ func (s *Socket) adopt(c *conn) error {
 	c.joined = true
 	if p := s.poll; p != nil {
 		s.poll = nil
-		p.upgraded = true
+		p.items = []item{{packet: noopPacket}}
 		p.ready <- struct{}{}
 	}
 	flush := len(s.queue) > 0 && s.schedule()

@@ -183,3 +183,11 @@ func validName(raw json.RawMessage) error {
 	}
 	return nil
 }
+
+// Value returns the i-th argument: of an Event without counting its name.
+func (p *Packet) Value(i int) Value {
+	if p.Type == Event {
+		i++
+	}
+	return Value{raw: p.Args[i], attachments: p.Attachments}
+}

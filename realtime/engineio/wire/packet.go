@@ -72,14 +72,11 @@ func AppendFrame(dst []byte, v Version, p Packet) []byte {
 }
 
 // ParseFrame reads the content of one WebSocket message. The packet's Data
-// lies within data, but for base64, in which clients that were told to do so
-// send binary packets even here.
+// lies within data.
 func ParseFrame(v Version, binary bool, data []byte) (Packet, error) {
 	switch {
-	case !binary && v == V3:
-		return parseRecord3(data)
 	case !binary:
-		return parseRecord4(data)
+		return parseText(data)
 	case v == V3:
 		if len(data) == 0 {
 			return Packet{}, errEmpty

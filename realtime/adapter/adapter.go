@@ -1,0 +1,144 @@
+package adapter
+
+import (
+	"context"
+	"encoding/json"
+
+	"server22.local/appliance/realtime/packet"
+	"server22.local/appliance/realtime/recovery"
+)
+
+// Adapter keeps the rooms of one namespace.
+//
+// Methods that reach out to other servers take a context and return an error;
+// those of the local half neither wait nor fail.
+type Adapter interface {
+	// AddAll puts a socket of this server into rooms, and Del and DelAll take
+	// it out. DelAll is final: AddAll does nothing afterwards.
+	AddAll(m Member, rooms ...string)
+	Del(m Member, room string)
+	DelAll(m Member)
+
+	// Broadcast brings a packet to all sockets that the options choose.
+	Broadcast(p *packet.Packet, o Options)
+
+	// BroadcastWithAck is Broadcast of a packet with an id. expect is called
+	// once per server with the ids of the sockets that were sent to (before
+	// they are, on this server), and answer with the arguments of each
+	// acknowledgement of another server's sockets; those of this server come
+	// by themselves. Neither is called after ctx has ended.
+	BroadcastWithAck(ctx context.Context, p *packet.Packet, o Options, expect func(ids []string), answer func(id string, args []packet.Value)) error
+
+	// Sockets calls yield for each socket of this server that the options
+	// choose; an adapter must not hold a lock meanwhile.
+	Sockets(o Options, yield func(Member) bool)
+
+	// SocketRooms returns the rooms of a socket of this server, its own id
+	// among them.
+	SocketRooms(m Member) []string
+
+	// Rooms returns the rooms of this server with the number of their members.
+	Rooms() map[string]int
+
+	// FetchSockets describes the sockets of all servers that the options
+	// choose.
+	FetchSockets(ctx context.Context, o Options) ([]SocketInfo, error)
+
+	// AddSockets, DelSockets and DisconnectSockets do to the sockets of all
+	// servers that the options choose what their names say.
+	AddSockets(o Options, rooms []string)
+	DelSockets(o Options, rooms []string)
+	DisconnectSockets(o Options, how Closing)
+
+	// ServerSideEmit brings an event to all other servers of the cluster. If
+	// answer is not nil, it asks for acknowledgements, and returns when all
+	// have answered or ctx has ended.
+	ServerSideEmit(ctx context.Context, args []packet.Value, answer func(args []packet.Value)) error
+
+	// ServerCount returns how many servers the cluster has, this one
+	// included.
+	ServerCount(ctx context.Context) (int, error)
+
+	// PersistSession keeps a session for RestoreSession, which puts m into
+	// the rooms of the session and returns it with the packets that it has
+	// missed since offset; together with broadcasts both are atomic: nothing
+	// is lost between them and nothing is delivered twice. An adapter that
+	// cannot recover returns ErrNoSession.
+	PersistSession(s Session) error
+	RestoreSession(m Member, pid, offset string) (*Restored, error)
+
+	// Close ends what the adapter has begun with its namespace.
+	Close() error
+}
+
+// Factory makes the adapter of a namespace. It starts nothing.
+type Factory func(namespace string, local Local) Adapter
+
+// Member is a socket of this server.
+type Member interface {
+	// ID is unique among the sockets of all servers.
+	ID() string
+	// Seat is where an adapter keeps what it knows of the member.
+	Seat() *Seat
+}
+
+// Local is the namespace on this server as its adapter sees it.
+type Local interface {
+	// Deliver sends a packet to sockets of this server. It does not block and
+	// does not keep members.
+	Deliver(members []Member, p *packet.Packet, f Flags)
+	// Describe says to other servers what a socket is.
+	Describe(m Member) SocketInfo
+	// Disconnect ends a socket.
+	Disconnect(m Member, how Closing)
+	// ServerSide runs the handlers of an event that another server has
+	// emitted. answer is nil if the other does not wait for one.
+	ServerSide(args []packet.Value, answer func(args []packet.Value))
+	// Expect registers what becomes of the acknowledgements of a broadcast
+	// that another server began: an adapter calls it before Deliver, and
+	// stop when the asker no longer waits.
+	Expect(id uint64, members []Member, answer func(id string, args []packet.Value)) (stop func())
+}
+
+// Options chooses sockets: those in any of Rooms (all, if empty) and in none
+// of Except. They are not changed once handed over.
+type Options struct {
+	Rooms  []string
+	Except []string
+	Flags  Flags
+}
+
+// Flags say how a packet is delivered.
+type Flags struct {
+	Volatile     bool // dropped where the connection is not ready
+	Local        bool // not to other servers
+	Uncompressed bool
+}
+
+// Closing says what of a connection ends.
+type Closing int
+
+const (
+	// CloseNamespace ends the socket, and leaves the connection to others.
+	CloseNamespace Closing = iota
+	// CloseConnection ends the connection with all its sockets.
+	CloseConnection
+)
+
+// SocketInfo describes a socket, also of another server.
+type SocketInfo struct {
+	ID        string                     `json:"id"`
+	Handshake json.RawMessage            `json:"handshake"`
+	Rooms     []string                   `json:"rooms"`
+	Data      map[string]json.RawMessage `json:"data"`
+}
+
+// Session is what is kept of a socket whose connection was lost.
+type Session = recovery.Session
+
+// Restored is a session that goes on.
+type Restored struct {
+	Session
+	// Missed are the packets to send again, oldest first.
+	Missed []*packet.Packet
+}

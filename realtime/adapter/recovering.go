@@ -1,0 +1,134 @@
+package adapter
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"sync"
+
+	"server22.local/appliance/realtime/packet"
+	"server22.local/appliance/realtime/recovery"
+)
+
+// Recovering is a Memory that keeps what passes in a log, so that a client
+// whose connection was lost can go on with its session.
+//
+// Every event that asks for no acknowledgement and is not volatile gets its
+// offset as the last argument; the client remembers it. The order of offsets
+// must be the order of delivery, or a client that came back would miss what
+// was logged before and delivered after its last event: so, unlike other
+// adapters, this one holds a lock from the one to the other. Deliver fills
+// queues under it and writes little.
+type Recovering struct {
+	*Memory
+	log recovery.Log
+
+	order sync.Mutex // held while a packet is logged and delivered; taken before all others
+}
+
+// NewRecovering returns an adapter that keeps in log.
+func NewRecovering(m *Memory, log recovery.Log) *Recovering {
+	return &Recovering{Memory: m, log: log}
+}
+
+// Broadcast implements Adapter.
+func (a *Recovering) Broadcast(p *packet.Packet, o Options) {
+	if p.Type != packet.Event || p.HasID {
+		a.Memory.Broadcast(p, o)
+		return
+	}
+	a.order.Lock()
+	defer a.order.Unlock()
+	if o.Flags.Volatile {
+		a.Memory.Broadcast(a.guard(p), o)
+		return
+	}
+	offset, err := a.log.Append(recovery.Entry{Packet: p, Rooms: o.Rooms, Except: o.Except})
+	if err == nil {
+		p = withOffset(p, offset)
+	}
+	a.Memory.Broadcast(p, o)
+}
+
+// guard keeps a client from taking the last string of a volatile event for an
+// offset, by giving it a true one.
+func (a *Recovering) guard(p *packet.Packet) *packet.Packet {
+	if last := p.Args[len(p.Args)-1]; len(p.Args) < 2 || last[0] != '"' {
+		return p
+	}
+	return withOffset(p, a.log.Offset())
+}
+
+func withOffset(p *packet.Packet, offset string) *packet.Packet {
+	again := *p
+	again.Args = append(slices.Clip(p.Args), json.RawMessage(strconv.Quote(offset)))
+	return &again
+}
+
+// Offset is where a session that begins now begins.
+func (a *Recovering) Offset() string { return a.log.Offset() }
+
+// AddAll implements Adapter.
+func (a *Recovering) AddAll(m Member, rooms ...string) {
+	a.Memory.AddAll(m, rooms...)
+	a.saveLive(m)
+}
+
+// Del implements Adapter.
+func (a *Recovering) Del(m Member, room string) {
+	a.Memory.Del(m, room)
+	a.saveLive(m)
+}
+
+// Snapshotter is a member whose session can be saved while it is connected.
+type Snapshotter interface {
+	// Session returns the session, or false if there is none to save.
+	Session() (Session, bool)
+}
+
+// saveLive lets a log that outlives a crash know how the session stands.
+func (a *Recovering) saveLive(m Member) {
+	if !a.log.Live() {
+		return
+	}
+	if s, ok := m.(Snapshotter); ok {
+		if session, ok := s.Session(); ok {
+			_ = a.log.SaveSession(session) // without it the client begins anew
+		}
+	}
+}
+
+// PersistSession implements Adapter.
+func (a *Recovering) PersistSession(s Session) error { return a.log.SaveSession(s) }
+
+// DropSession forgets a session that must not come back.
+func (a *Recovering) DropSession(pid string) {
+	if a.log.Live() {
+		a.log.TakeSession(pid)
+	}
+}
+
+// RestoreSession implements Adapter.
+func (a *Recovering) RestoreSession(m Member, pid, offset string) (*Restored, error) {
+	a.order.Lock()
+	defer a.order.Unlock()
+	s, ok := a.log.TakeSession(pid)
+	if !ok {
+		return nil, ErrNoSession
+	}
+	if offset == "" {
+		offset = s.Start
+	}
+	entries, ok := a.log.Since(offset)
+	if !ok {
+		return nil, ErrNoSession
+	}
+	restored := &Restored{Session: s}
+	for _, e := range entries {
+		if e.For(s.Rooms) {
+			restored.Missed = append(restored.Missed, withOffset(e.Packet, e.Offset))
+		}
+	}
+	a.Memory.AddAll(m, s.Rooms...)
+	return restored, nil
+}

@@ -1,0 +1,242 @@
+package realtime
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"server22.local/appliance/realtime/engineio"
+	"server22.local/appliance/realtime/packet"
+)
+
+// link is the session beneath a conn: of Engine.IO, or of a plain WebSocket.
+type link interface {
+	ID() string
+	Request() *http.Request
+	Transport() string
+	Send(*engineio.Packet, engineio.SendOptions) bool
+	Close(engineio.Reason)
+	Done() <-chan struct{}
+}
+
+// conn is one connection of a client: it puts packets together and hands them
+// to the sockets, one for each namespace, that share it.
+type conn struct {
+	server *Server
+	link   link
+	legacy bool // Engine.IO 3, which means Socket.IO 1 or 2
+
+	// Of the goroutine that calls Message. codec is also read by those who
+	// send, after a socket has connected, which the first packet precedes.
+	codec   int
+	decoder packet.Decoder // nil until the first message has chosen
+
+	mu      sync.Mutex // guards all following
+	sockets []*Socket  // connected and connecting, few: found by going through
+	left    []string   // namespaces for which packets may still be on their way
+	closed  bool
+	idle    *time.Timer // ends a connection that joins nothing
+}
+
+func newConn(s *Server, l link) *conn {
+	c := &conn{server: s, link: l}
+	c.idle = time.AfterFunc(s.o.ConnectTimeout, c.unused)
+	return c
+}
+
+// unused is called when the time to join a namespace has passed.
+func (c *conn) unused() {
+	c.mu.Lock()
+	joined := len(c.sockets) > 0
+	c.mu.Unlock()
+	if !joined {
+		c.link.Close(ReasonForcedServer)
+	}
+}
+
+// Message implements engineio.Receiver.
+func (c *conn) Message(m engineio.Message) {
+	f := packet.Frame{Data: m.Data, Binary: m.Binary}
+	if !m.Owned {
+		f.Data = bytes.Clone(f.Data) // arguments are kept until handlers have returned
+	}
+	p, err := c.decode(f)
+	if err != nil {
+		c.violated(err)
+		return
+	}
+	if p != nil {
+		c.packet(p)
+	}
+}
+
+// decode lets the first message choose among the parsers.
+func (c *conn) decode(f packet.Frame) (p *packet.Packet, err error) {
+	if c.decoder != nil {
+		return c.decoder.Decode(f)
+	}
+	for i, parser := range c.server.o.Parsers {
+		d := parser.NewDecoder(c.server.o.Limits)
+		if p, err = d.Decode(f); err == nil {
+			c.decoder, c.codec = d, i
+			return p, nil
+		}
+	}
+	return nil, err
+}
+
+// violated ends the connection for what its client has sent.
+func (c *conn) violated(err error) {
+	c.server.o.Logger.LogAttrs(c.link.Request().Context(), slog.LevelDebug, "parse error",
+		slog.String("remote", c.link.Request().RemoteAddr), slog.Any("err", err))
+	c.link.Close(ReasonParseError)
+}
+
+func (c *conn) packet(p *packet.Packet) {
+	query := ""
+	if c.legacy {
+		p.Namespace, query, _ = strings.Cut(p.Namespace, "?")
+	}
+	s := c.find(p.Namespace)
+	if p.Type == packet.Connect {
+		if s != nil && !c.legacy {
+			c.violated(errAlreadyConnected)
+		} else if s == nil {
+			c.join(p, query)
+		}
+		return
+	}
+	if s == nil {
+		if !c.hasLeft(p.Namespace) {
+			c.violated(errNotConnected)
+		}
+		return
+	}
+	switch p.Type {
+	case packet.Event:
+		s.inbox.put(s, job{packet: p})
+	case packet.Ack:
+		s.acknowledged(p)
+	case packet.Disconnect:
+		c.remove(s)
+		s.end(ReasonClientDisconnect)
+	}
+}
+
+func (c *conn) find(namespace string) *Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sockets {
+		if s.name == namespace {
+			return s
+		}
+	}
+	return nil
+}
+
+// hasLeft reports whether the client may not know yet that its socket ended.
+func (c *conn) hasLeft(namespace string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.left, namespace)
+}
+
+// join begins to connect a socket to the namespace that p asks for.
+func (c *conn) join(p *packet.Packet, query string) {
+	s := newSocket(c, p.Namespace)
+	s.query = query
+	c.mu.Lock()
+	full := len(c.sockets) >= c.server.o.MaxNamespaces
+	if c.closed || full {
+		c.mu.Unlock()
+		if full {
+			c.violated(errTooManyNamespaces)
+		}
+		return
+	}
+	c.sockets = append(c.sockets, s)
+	c.left = slices.DeleteFunc(c.left, func(name string) bool { return name == s.name })
+	c.idle.Stop()
+	c.mu.Unlock()
+
+	c.server.alive.Add(1)
+	s.inbox.put(s, job{run: func() { s.connect(authOf(p)) }})
+}
+
+func authOf(p *packet.Packet) Value {
+	text := p.Payload
+	if text == nil {
+		text = json.RawMessage("{}")
+	}
+	auth, _ := packet.RawValue(text) // the parser has checked it
+	return auth
+}
+
+// remove takes a socket off the connection. Packets for it that are already
+// on their way are ignored from then on.
+func (c *conn) remove(s *Socket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.Index(c.sockets, s)
+	if i < 0 {
+		return
+	}
+	c.sockets = slices.Delete(c.sockets, i, i+1)
+	if len(c.left) == c.server.o.MaxNamespaces {
+		c.left = slices.Delete(c.left, 0, 1)
+	}
+	c.left = append(c.left, s.name)
+}
+
+// Closed implements engineio.Receiver.
+func (c *conn) Closed(reason engineio.Reason, err error) {
+	c.mu.Lock()
+	c.closed = true
+	c.idle.Stop()
+	sockets := c.sockets
+	c.sockets = nil
+	c.mu.Unlock()
+	for _, s := range sockets {
+		s.end(reason)
+	}
+}
+
+// form is an encoded packet in all forms in which it was needed. It belongs to
+// one goroutine.
+type form struct {
+	packet  *packet.Packet
+	encoded [maxCodecs]*engineio.Packet
+}
+
+// maxCodecs is how many parsers a server may have.
+const maxCodecs = 3
+
+// of returns the packet as the clients of a connection read it.
+func (f *form) of(c *conn) (*engineio.Packet, error) {
+	if p := f.encoded[c.codec]; p != nil {
+		return p, nil
+	}
+	var buffer [1]packet.Frame
+	frames, err := c.server.o.Parsers[c.codec].Encode(buffer[:0], f.packet)
+	if err != nil {
+		return nil, err
+	}
+	f.encoded[c.codec] = toEngine(frames)
+	return f.encoded[c.codec], nil
+}
+
+func toEngine(frames []packet.Frame) *engineio.Packet {
+	if len(frames) == 1 {
+		return engineio.NewPacket(engineio.Message{Data: frames[0].Data, Binary: frames[0].Binary})
+	}
+	messages := make([]engineio.Message, len(frames))
+	for i, f := range frames {
+		messages[i] = engineio.Message{Data: f.Data, Binary: f.Binary}
+	}
+	return engineio.NewPacket(messages...)
+}

@@ -1,0 +1,127 @@
+package realtime
+
+import (
+	"encoding/json"
+	"log/slog"
+
+	"server22.local/appliance/realtime/engineio"
+	"server22.local/appliance/realtime/packet"
+)
+
+// connect decides about a socket that wants into a namespace; it runs as the
+// first of all that happens to the socket.
+func (s *Socket) connect(auth Value) {
+	s.mu.Lock()
+	s.auth = auth
+	s.mu.Unlock()
+	ns := s.server().resolve(s.Context(), s.name, auth)
+	if ns == nil {
+		s.refuse(&Refusal{Message: "Invalid namespace"})
+		return
+	}
+	s.mu.Lock()
+	s.ns = ns
+	s.mu.Unlock()
+	restored := s.recover(auth)
+	if !restored || !ns.skipsMiddlewares() {
+		if err := s.guarded(s.authorize); err != nil {
+			s.refuse(err)
+			return
+		}
+	}
+	if !s.admit() {
+		return
+	}
+	if hook := s.server().o.Hooks.Connected; hook != nil {
+		hook(s)
+	}
+	s.server().o.Logger.LogAttrs(s.Context(), slog.LevelDebug, "socket connected", slog.String("nsp", s.name),
+		slog.String("sid", s.id), slog.String("remote", s.Request().RemoteAddr), slog.Bool("recovered", restored))
+	for w := range ns.wirings {
+		for _, fn := range load(&w.onConnect) {
+			_ = s.guarded(func() error { fn(s); return nil }) // logged there
+		}
+	}
+}
+
+// authorize asks the middlewares.
+func (s *Socket) authorize() error {
+	for w := range s.ns.wirings {
+		for _, fn := range load(&w.middlewares) {
+			if err := fn(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// refuse tells the client why it does not get in.
+func (s *Socket) refuse(err error) {
+	if hook := s.server().o.Hooks.Refused; hook != nil {
+		hook(s.name, err)
+	}
+	body := told(err)
+	level := slog.LevelDebug
+	if body.Message == "internal error" {
+		level = slog.LevelError
+	}
+	s.server().o.Logger.LogAttrs(s.Context(), level, "socket refused", slog.String("nsp", s.name), slog.Any("err", err))
+
+	var payload any = body
+	if s.conn.legacy {
+		payload = body.Message // Socket.IO 2 reads a bare string, or the data
+		if body.Data != nil {
+			payload = body.Data
+		}
+	}
+	text, err := json.Marshal(payload)
+	if err != nil {
+		text = []byte(`{"message":"internal error"}`)
+	}
+	_ = s.transmit(&packet.Packet{Type: packet.ConnectError, Namespace: s.name, Payload: text}, sendFlags{}) // it may be gone already
+	s.inbox.close()
+	s.conn.remove(s)
+	s.end(ReasonServerDisconnect)
+}
+
+// admit puts the socket into its rooms and tells the client. Broadcasts that
+// reach it in between wait, so that none comes before the CONNECT and none is
+// lost after it.
+func (s *Socket) admit() bool {
+	if !s.state.CompareAndSwap(connecting, joining) && s.state.Load() != joining {
+		return false
+	}
+	s.mu.Lock()
+	rooms := append([]string{s.id}, s.rooms...)
+	s.rooms = nil
+	s.mu.Unlock()
+	s.ns.adapter.AddAll(s, rooms...)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() != joining {
+		return false
+	}
+	_ = s.transmit(s.greeting(), sendFlags{}) // it may be gone already
+	for _, p := range s.early {
+		s.conn.link.Send(p, engineio.SendOptions{})
+	}
+	s.early = nil
+	s.ns.live.add(s)
+	s.state.Store(connected)
+	return true
+}
+
+// greeting is the CONNECT of the server; Socket.IO 2 has no data in it.
+func (s *Socket) greeting() *packet.Packet {
+	p := &packet.Packet{Type: packet.Connect, Namespace: s.name}
+	switch {
+	case s.conn.legacy:
+	case s.pid != "":
+		p.Payload = json.RawMessage(`{"sid":"` + s.id + `","pid":"` + s.pid + `"}`)
+	default:
+		p.Payload = json.RawMessage(`{"sid":"` + s.id + `"}`)
+	}
+	return p
+}

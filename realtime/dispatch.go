@@ -1,0 +1,212 @@
+package realtime
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"server22.local/appliance/realtime/packet"
+)
+
+// job is what happens to a socket in order: a packet, or a call.
+type job struct {
+	packet *packet.Packet
+	run    func()
+}
+
+// inbox keeps what has yet to happen to one socket. One goroutine at a time
+// works it off; it ends when nothing is left, so that idle sockets have none.
+type inbox struct {
+	mu      sync.Mutex // guards all following
+	jobs    []job
+	spare   []job
+	working bool
+	closed  bool          // takes no more packets
+	room    chan struct{} // closed when a full inbox was emptied
+}
+
+// put appends a job and sees to it that somebody works. If too many packets
+// wait, it blocks until they are fewer or the connection has ended.
+func (b *inbox) put(s *Socket, j job) {
+	b.mu.Lock()
+	for j.packet != nil && len(b.jobs) >= s.server().o.Backlog && !b.closed {
+		if !b.wait(s) {
+			return
+		}
+	}
+	if b.closed && j.packet != nil {
+		b.mu.Unlock()
+		return
+	}
+	b.jobs = append(b.jobs, j)
+	start := !b.working
+	b.working = true
+	b.mu.Unlock()
+	if start {
+		go b.work(s)
+	}
+}
+
+// wait returns with mu held, or false without it if the connection has ended.
+func (b *inbox) wait(s *Socket) bool {
+	if b.room == nil {
+		b.room = make(chan struct{})
+	}
+	room := b.room
+	b.mu.Unlock()
+	select {
+	case <-room:
+		b.mu.Lock()
+		return true
+	case <-s.conn.link.Done():
+		return false
+	}
+}
+
+// close drops the packets that wait, and those to come.
+func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	kept := b.jobs[:0]
+	for _, j := range b.jobs {
+		if j.packet == nil {
+			kept = append(kept, j)
+		}
+	}
+	clear(b.jobs[len(kept):])
+	b.jobs = kept
+	b.release()
+}
+
+func (b *inbox) release() {
+	if b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
+}
+
+func (b *inbox) work(s *Socket) {
+	for {
+		jobs := b.take()
+		if jobs == nil {
+			return
+		}
+		for i, j := range jobs {
+			jobs[i] = job{}
+			if j.run != nil {
+				j.run()
+			} else if !b.dropped() {
+				s.handle(j.packet)
+			}
+		}
+		b.mu.Lock()
+		if cap(jobs) <= 4 {
+			b.spare = jobs[:0]
+		}
+		b.mu.Unlock()
+	}
+}
+
+func (b *inbox) dropped() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
+
+// take returns all jobs, or nil when there are none and the work has ended.
+func (b *inbox) take() []job {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.jobs) == 0 {
+		b.working = false
+		b.jobs = nil
+		return nil
+	}
+	jobs := b.jobs
+	b.jobs, b.spare = b.spare, nil
+	b.release()
+	return jobs
+}
+
+// handle runs the handlers of an event.
+func (s *Socket) handle(p *packet.Packet) {
+	e := &Event{Socket: s, packet: p, Ack: Ack{socket: s, id: p.ID, wanted: p.HasID}}
+	hooks := &s.server().o.Hooks
+	if hooks.Received != nil {
+		hooks.Received(s, e.Name())
+	}
+	var begin time.Time
+	if hooks.Handled != nil {
+		begin = time.Now()
+	}
+	err := s.guarded(func() error { return s.dispatch(e) })
+	if hooks.Handled != nil {
+		hooks.Handled(s, e.Name(), time.Since(begin), err)
+	}
+	if err != nil {
+		s.failed(e, err)
+	}
+}
+
+// failed tells the client and the log about the error of a handler.
+func (s *Socket) failed(e *Event, err error) {
+	level := slog.LevelDebug
+	if told(err).Message == "internal error" {
+		level = slog.LevelError
+	}
+	s.server().o.Logger.LogAttrs(s.Context(), level, "event failed", slog.String("nsp", s.name),
+		slog.String("sid", s.id), slog.String("event", e.Name()), slog.Any("err", err))
+	if err := e.Ack.Fail(err); err != nil {
+		s.server().o.Logger.LogAttrs(s.Context(), slog.LevelDebug, "acknowledging an error", slog.Any("err", err))
+	}
+}
+
+// dispatch lets middlewares, catch-alls and handlers have the event.
+func (s *Socket) dispatch(e *Event) error {
+	ctx := s.Context()
+	for _, step := range [...]func(*registry) []handler{
+		func(r *registry) []handler { return load(&r.use) },
+		func(r *registry) []handler { return load(&r.any) },
+		func(r *registry) []handler { return r.find(e.packet) },
+	} {
+		for r := range s.registries {
+			for _, h := range step(r) {
+				if err := h(ctx, e); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// registries calls yield for all places where handlers of this socket are.
+func (s *Socket) registries(yield func(*registry) bool) {
+	for w := range s.ns.wirings {
+		if !yield(&w.registry) {
+			return
+		}
+	}
+	if own := s.own.Load(); own != nil {
+		yield(own)
+	}
+}
+
+// guarded runs what the program has given us. A panic ends this socket, and
+// nobody else's.
+func (s *Socket) guarded(fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+			s.server().o.Logger.LogAttrs(s.Context(), slog.LevelError, "handler panicked", slog.String("nsp", s.name),
+				slog.String("sid", s.id), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+			if s.state.Load() != connecting {
+				s.leave(ReasonPanic)
+			}
+		}
+	}()
+	return fn()
+}

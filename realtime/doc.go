@@ -1,0 +1,42 @@
+// Package realtime is a Socket.IO server: it speaks protocol 5 over Engine.IO
+// 4 with any client of Socket.IO 3 and 4, and protocols 1 to 4 of older ones
+// where Options.Engine.AllowEIO3 is set.
+//
+//	io := realtime.New(realtime.Options{})
+//	realtime.On(io, "chat message", func(ctx context.Context, s *realtime.Socket, text string) error {
+//		return io.Emit("chat message", text)
+//	})
+//	http.Handle("/socket.io/", io)
+//
+// # The way of a packet
+//
+// In: engineio takes messages off a connection and gives them, in order, to
+// conn, which puts packets together (package packet), finds the socket of the
+// packet's namespace, and puts events into the socket's inbox. A goroutine
+// that lives as long as the inbox has something in it runs middlewares and
+// handlers. Acknowledgements do not pass the inbox, so that a handler may wait
+// for one.
+//
+// Out: Emit makes a packet of Go values, once. The adapter chooses receivers,
+// and each gets the packet in its parser's form, encoded once, into the send
+// queue of its connection, where engineio writes it from. Nothing waits for a
+// receiver: one whose queue is full is disconnected, or loses what is
+// volatile.
+//
+// # Rules
+//
+//   - Callbacks of one socket (middlewares, OnConnect, handlers, OnDisconnect)
+//     run in the order of what caused them, one at a time. Those of different
+//     sockets run at the same time, also when the sockets belong to one client.
+//   - A handler may block. It holds up the events of its own socket and nothing
+//     else; when Options.Backlog of them wait, its connection is not read from
+//     until it is done. Its context ends with the socket.
+//   - OnConnect returns before the first event is handled.
+//   - Emit, on a socket or a broadcast, never blocks, and may be called from
+//     anywhere. What one goroutine emits arrives in that order.
+//   - Who waits for an acknowledgement is always released: by it, by the
+//     context, or by the end of the socket.
+//   - A panic in a callback is logged and ends its socket only.
+//   - Bytes that come from or go to clients are shared, not copied: a []byte
+//     in an argument is read-only, on the way in and on the way out.
+package realtime

@@ -1,0 +1,143 @@
+package realtime
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"server22.local/appliance/realtime/packet"
+)
+
+// Value is an argument as it came: checked, and not decoded until asked for.
+type Value = packet.Value
+
+// Args are the arguments of an event or an acknowledgement.
+type Args []Value
+
+// Scan decodes the first arguments into what the pointers point to. Where
+// there are fewer arguments, the rest is left as it is. The error is an
+// *ArgumentError.
+func (a Args) Scan(into ...any) error {
+	for i, v := range into {
+		if i >= len(a) {
+			return nil
+		}
+		if err := a[i].Decode(v); err != nil {
+			return &ArgumentError{Index: i, Err: err}
+		}
+	}
+	return nil
+}
+
+// Any returns the arguments as they are emitted again.
+func (a Args) Any() []any {
+	values := make([]any, len(a))
+	for i, v := range a {
+		values[i] = v
+	}
+	return values
+}
+
+// ArgumentError says that a client's argument does not fit.
+type ArgumentError struct {
+	Index int // from 0
+	Err   error
+}
+
+// Error counts from 1, as people do.
+func (e *ArgumentError) Error() string {
+	return fmt.Sprintf("argument %d: %v", e.Index+1, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ArgumentError) Unwrap() error { return e.Err }
+
+// Event is an event of a client on its way through the handlers.
+type Event struct {
+	Socket *Socket
+	Ack    Ack
+
+	packet *packet.Packet
+}
+
+// Name is the name of the event.
+func (e *Event) Name() string { return e.packet.Name() }
+
+// Args returns the arguments, without the acknowledgement.
+func (e *Event) Args() Args { return e.packet.Values() }
+
+// Len returns the number of arguments.
+func (e *Event) Len() int { return len(e.packet.Args) - 1 }
+
+// Scan decodes the first arguments; see Args.Scan.
+func (e *Event) Scan(into ...any) error {
+	for i, v := range into {
+		if i >= e.Len() {
+			return nil
+		}
+		if err := e.packet.Value(i).Decode(v); err != nil {
+			return &ArgumentError{Index: i, Err: err}
+		}
+	}
+	return nil
+}
+
+// finish acknowledges with nothing, if there is no error and nobody has yet.
+func (e *Event) finish(err error) error {
+	if err != nil || !e.Ack.Wanted() {
+		return err
+	}
+	return e.Ack.once()
+}
+
+// reply acknowledges with the result of a handler.
+func (e *Event) reply(r any, err error) error {
+	if err != nil || !e.Ack.Wanted() {
+		return err
+	}
+	if values, ok := r.(Values); ok {
+		return e.Ack.once(values...)
+	}
+	return e.Ack.once(r)
+}
+
+// Ack is the acknowledgement that a client may wait for. It can be sent from
+// any goroutine, once.
+type Ack struct {
+	socket *Socket
+	id     uint64
+	wanted bool
+	sent   atomic.Bool
+}
+
+// Wanted reports whether the client waits for it.
+func (a *Ack) Wanted() bool { return a.wanted }
+
+// Send acknowledges with values. It does nothing if the client does not wait,
+// or was answered already. The error says that the values could not be
+// encoded, or ErrDisconnected.
+func (a *Ack) Send(values ...any) error {
+	if !a.wanted {
+		return nil
+	}
+	return a.once(values...)
+}
+
+// Fail acknowledges with an error; see Options.AckError.
+func (a *Ack) Fail(err error) error {
+	if !a.wanted {
+		return nil
+	}
+	return a.once(a.socket.server().o.AckError(err))
+}
+
+func (a *Ack) once(values ...any) error {
+	if !a.sent.CompareAndSwap(false, true) {
+		return nil
+	}
+	p, err := packet.NewAck(a.socket.name, a.id, values...)
+	if err != nil {
+		a.sent.Store(false)
+		return err
+	}
+	return a.socket.send(p, sendFlags{})
+}

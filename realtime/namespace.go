@@ -1,0 +1,158 @@
+package realtime
+
+import (
+	"context"
+	"regexp"
+	"sync"
+	"sync/atomic"
+
+	"server22.local/appliance/realtime/adapter"
+)
+
+// wiring is what a program puts on a namespace or on a parent of namespaces.
+type wiring struct {
+	registry
+	middlewares  atomic.Pointer[[]func(*Socket) error]
+	onConnect    atomic.Pointer[[]func(*Socket)]
+	onDisconnect atomic.Pointer[[]func(*Socket, Reason)]
+	outgoing     atomic.Pointer[[]func(*Outgoing) error]
+}
+
+// Use puts a middleware before the namespace: it decides about each socket
+// that wants to connect, in the order of the calls to Use, and may wait. An
+// error refuses the socket; see Refusal for what the client is told.
+func (w *wiring) Use(fn func(s *Socket) error) { push(&w.mu, &w.middlewares, fn) }
+
+// OnConnect has fn run for each socket that has connected. It returns before
+// the first event of the socket is handled, so that handlers which fn puts on
+// the socket miss nothing.
+func (w *wiring) OnConnect(fn func(s *Socket)) { push(&w.mu, &w.onConnect, fn) }
+
+// OnDisconnect has fn run when a socket has ended, after the handler that may
+// still have been running. The socket is still in its rooms, but receives
+// nothing any more.
+func (w *wiring) OnDisconnect(fn func(s *Socket, why Reason)) { push(&w.mu, &w.onDisconnect, fn) }
+
+// UseOutgoing puts a middleware before everything that is emitted here, once
+// per call of Emit, whatever the number of receivers, and before anything is
+// sent. An error is returned by that Emit and nothing is sent.
+func (w *wiring) UseOutgoing(fn func(o *Outgoing) error) { push(&w.mu, &w.outgoing, fn) }
+
+// OnAnyOutgoing has fn see everything that is emitted here, before it is sent.
+func (w *wiring) OnAnyOutgoing(fn func(o *Outgoing)) {
+	w.UseOutgoing(func(o *Outgoing) error {
+		fn(o)
+		return nil
+	})
+}
+
+// Namespace is a part of the server that clients connect to by its name, with
+// handlers and rooms of its own. Its methods are safe for concurrent use; what
+// is put on it takes effect for sockets and events from then on.
+type Namespace struct {
+	wiring
+	BroadcastOperator // to all sockets
+
+	server  *Server
+	name    string
+	parent  *Parent // nil unless made by one
+	adapter adapter.Adapter
+	asks    asks
+	remote  atomic.Pointer[[]remoteHandler] // of ServerSideEmit
+
+	recovery atomic.Pointer[Recovery]
+	live     liveSessions
+
+	// Guarded by server.mu.
+	count int  // sockets that connect or are connected
+	kept  bool // not to be removed when empty
+}
+
+func newNamespace(s *Server, name string, parent *Parent) *Namespace {
+	n := &Namespace{server: s, name: name, parent: parent}
+	n.BroadcastOperator.ns = n
+	n.adapter = s.o.Adapter(name, local{n})
+	if parent == nil {
+		return n
+	}
+	if r := parent.recovery.Load(); r != nil {
+		if err := n.Recover(*r); err != nil {
+			s.o.Logger.Error("opening the log of a namespace", "nsp", name, "err", err)
+		}
+	}
+	return n
+}
+
+// Name is the name, with its slash.
+func (n *Namespace) Name() string { return n.name }
+
+// Adapter returns what keeps the rooms of the namespace.
+func (n *Namespace) Adapter() adapter.Adapter { return n.adapter }
+
+// Socket returns the socket of an id that is connected to this server, or nil.
+func (n *Namespace) Socket(id string) (found *Socket) {
+	n.adapter.Sockets(adapter.Options{Rooms: []string{id}}, func(m adapter.Member) bool {
+		if m.ID() == id {
+			found = m.(*Socket)
+		}
+		return found == nil
+	})
+	return found
+}
+
+// Len is how many sockets of this server are connected or connecting.
+func (n *Namespace) Len() int {
+	n.server.mu.Lock()
+	defer n.server.mu.Unlock()
+	return n.count
+}
+
+// Rooms returns the rooms on this server with the number of their sockets; the
+// room that each socket is in by its id is among them.
+func (n *Namespace) Rooms() map[string]int { return n.adapter.Rooms() }
+
+// wirings calls yield for what the parent has and what the namespace has.
+func (n *Namespace) wirings(yield func(*wiring) bool) {
+	if n.parent != nil && !yield(&n.parent.wiring) {
+		return
+	}
+	yield(&n.wiring)
+}
+
+// Parent makes namespaces when clients ask for them. What is put on it holds
+// for all of them. One whose last socket has left is removed, unless Of has
+// named it.
+type Parent struct {
+	wiring
+	server   *Server
+	allow    func(context.Context, string, Value) bool
+	pattern  *regexp.Regexp
+	recovery atomic.Pointer[Recovery]
+}
+
+// Namespaces returns those that there are.
+func (p *Parent) Namespaces() []*Namespace {
+	var own []*Namespace
+	for _, n := range p.server.Namespaces() {
+		if n.parent == p {
+			own = append(own, n)
+		}
+	}
+	return own
+}
+
+// Emit sends an event to all sockets of all namespaces of the parent.
+func (p *Parent) Emit(event string, args ...any) error {
+	for _, n := range p.Namespaces() {
+		if err := n.Emit(event, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// liveSessions finds a connected socket by its private id.
+type liveSessions struct {
+	mu    sync.Mutex
+	byPID map[string]*Socket
+}

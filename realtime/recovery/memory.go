@@ -1,0 +1,174 @@
+package recovery
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"server22.local/appliance/realtime/packet"
+)
+
+// The defaults of Limits.
+const (
+	DefaultWindow   = 2 * time.Minute
+	DefaultBytes    = 4 << 20
+	DefaultSessions = 10_000
+)
+
+// Limits bound what a log keeps.
+type Limits struct {
+	Window   time.Duration // how long a client may be away; 0 means DefaultWindow
+	Bytes    int           // of packets; 0 means DefaultBytes
+	Sessions int           // that may come back; 0 means DefaultSessions
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Window == 0 {
+		l.Window = DefaultWindow
+	}
+	if l.Bytes == 0 {
+		l.Bytes = DefaultBytes
+	}
+	if l.Sessions == 0 {
+		l.Sessions = DefaultSessions
+	}
+	return l
+}
+
+// Memory is a Log that ends with the process. Offsets are numbers under the
+// name of this log, so finding one is subtraction.
+type Memory struct {
+	limits Limits
+	epoch  string // tells offsets of this log from those of others
+
+	mu       sync.Mutex // guards all following
+	entries  []Entry    // entries[0] has the number first
+	first    uint64
+	bytes    int
+	sessions map[string]Session
+	order    []string // pids, oldest first; some may be taken
+}
+
+// NewMemory returns an empty log.
+func NewMemory(l Limits) *Memory {
+	var b [6]byte
+	rand.Read(b[:]) // never fails
+	return &Memory{
+		limits:   l.withDefaults(),
+		epoch:    base64.RawURLEncoding.EncodeToString(b[:]),
+		first:    1,
+		sessions: make(map[string]Session),
+	}
+}
+
+func (m *Memory) offset(number uint64) string {
+	return m.epoch + "." + strconv.FormatUint(number, 36)
+}
+
+func (m *Memory) number(offset string) (uint64, bool) {
+	epoch, digits, ok := strings.Cut(offset, ".")
+	if !ok || epoch != m.epoch {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 36, 64)
+	return n, err == nil
+}
+
+// Append implements Log.
+func (m *Memory) Append(e Entry) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.Time = time.Now()
+	e.Offset = m.offset(m.first + uint64(len(m.entries)))
+	m.entries = append(m.entries, e)
+	m.bytes += size(e.Packet)
+	m.trim(e.Time)
+	return e.Offset, nil
+}
+
+// size is about what an entry takes in memory.
+func size(p *packet.Packet) int {
+	n := 256
+	for _, arg := range p.Args {
+		n += len(arg) + 24
+	}
+	for _, a := range p.Attachments {
+		n += len(a) + 24
+	}
+	return n
+}
+
+// trim drops entries that are too old or too many; the last one stays.
+func (m *Memory) trim(now time.Time) {
+	n := 0
+	for n < len(m.entries)-1 && (m.bytes > m.limits.Bytes || now.Sub(m.entries[n].Time) > m.limits.Window) {
+		m.bytes -= size(m.entries[n].Packet)
+		m.entries[n] = Entry{}
+		n++
+	}
+	m.entries = m.entries[n:]
+	m.first += uint64(n)
+}
+
+// Offset implements Log.
+func (m *Memory) Offset() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.offset(m.first + uint64(len(m.entries)) - 1)
+}
+
+// Since implements Log.
+func (m *Memory) Since(offset string) ([]Entry, bool) {
+	n, ok := m.number(offset)
+	if !ok {
+		return nil, false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trim(time.Now())
+	next := m.first + uint64(len(m.entries))
+	if n+1 < m.first || n >= next {
+		return nil, false
+	}
+	return append([]Entry(nil), m.entries[n+1-m.first:]...), true
+}
+
+// SaveSession implements Log.
+func (m *Memory) SaveSession(s Session) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sweep(time.Now())
+	if _, known := m.sessions[s.PID]; !known {
+		m.order = append(m.order, s.PID)
+	}
+	m.sessions[s.PID] = s
+	return nil
+}
+
+// sweep forgets sessions whose time is over, and the oldest if there are too
+// many. They are in the order of their end, so it looks only at those.
+func (m *Memory) sweep(now time.Time) {
+	for len(m.order) > 0 {
+		s, known := m.sessions[m.order[0]]
+		if known && now.Sub(s.Ended) <= m.limits.Window && len(m.order) < m.limits.Sessions {
+			return
+		}
+		delete(m.sessions, m.order[0])
+		m.order = m.order[1:]
+	}
+}
+
+// TakeSession implements Log.
+func (m *Memory) TakeSession(pid string) (Session, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.sessions[pid]
+	delete(m.sessions, pid)
+	return s, ok && time.Since(s.Ended) <= m.limits.Window
+}
+
+// Live implements Log.
+func (m *Memory) Live() bool { return false }
