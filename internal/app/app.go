@@ -82,6 +82,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.firstLook(listeners)
 	a.warnOfConfig()
+	a.warnOfCard(cardProblems)
 	return a.serve(ctx, listeners)
 }
 

@@ -46,12 +46,23 @@ func (l *Loaded) Set(src Sources, changes map[string]*string) (*Loaded, error) {
 	text := settingsText(lines)
 	next, err := load(src, &layer{l.SettingsPath(), text})
 	if err != nil {
-		return nil, err
+		return nil, l.unplaced(err)
 	}
 	if err := renameio.WriteFile(l.SettingsPath(), text, 0o600, renameio.WithStaticPermissions(0o600)); err != nil {
 		return nil, fmt.Errorf("writing the settings: %w", err)
 	}
 	return next, nil
+}
+
+// unplaced removes the place from mistakes in settings that were not written.
+func (l *Loaded) unplaced(err error) error {
+	errs, _ := errors.AsType[Errors](err)
+	for _, e := range errs {
+		if e.Source == l.SettingsPath() {
+			e.Source, e.Line, e.text = "", 0, nil
+		}
+	}
+	return err
 }
 
 // readSettingsLines returns the settings there are, by path, as TOML values.
