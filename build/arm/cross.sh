@@ -5,8 +5,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/release.sh"
 
 targets=${TARGETS:-armv6 armv7 arm64 amd64 riscv64}
-variables=server22.local/appliance/internal/config
-ldflags="-s -w -buildid= -X $variables.Version=$VERSION -X $variables.Commit=$commit -X $variables.Date=$date"
+
+ldflags="-s -w -buildid= -X main.version=$VERSION -X main.commit=$commit -X main.date=$date"
 
 build() { # target
   local arch=$1 arm=

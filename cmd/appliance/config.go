@@ -1,13 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"server22.local/appliance/internal/config"
+	"server22.local/appliance/internal/control"
 )
 
 func newConfig(inv *invocation) *cobra.Command {
@@ -152,12 +157,12 @@ key out of the layer.`,
 		Example:           "  appliance config set name kitchen\n  appliance config set chat.rooms=lobby,lab store.max_size=1GiB",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeKeys,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			changes, err := parseChanges(args)
 			if err != nil {
 				return err
 			}
-			return inv.set(changes)
+			return inv.set(cmd.Context(), changes)
 		},
 	}
 }
@@ -184,11 +189,20 @@ func textOrNil(text string) *string {
 	return &text
 }
 
-func (inv *invocation) set(changes map[string]*string) error {
+// set changes settings through the daemon, so that they take effect at once;
+// where none runs, in the file.
+func (inv *invocation) set(ctx context.Context, changes map[string]*string) error {
+	err := inv.ask(ctx, http.MethodPatch, "/api/v1/admin/settings", changes, nil)
+	if !errors.Is(err, control.ErrUnreachable) {
+		return err
+	}
 	src := inv.sources()
 	loaded, err := config.Load(src)
 	if err != nil {
 		return err
+	}
+	if err := os.MkdirAll(loaded.State, 0o700); err != nil {
+		return fmt.Errorf("writing the settings: %w", err)
 	}
 	_, err = loaded.Set(src, changes)
 	return err

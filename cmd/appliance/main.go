@@ -8,7 +8,11 @@ package main
 
 import "os"
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = "devel"
+// The release sets these: -ldflags "-X main.version=1.2.3 …".
+var (
+	version = "devel"
+	commit  string // the first letters of its hash
+	date    string // of the commit
+)
 
 func main() { os.Exit(execute(os.Args[1:])) }

@@ -64,7 +64,8 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 unhealthy,
 		return usage(err, fmt.Sprintf("'%s --help' shows every flag", cmd.CommandPath()))
 	})
 	inv.addFlags(root)
-	root.AddCommand(run, newConfig(inv), newVersion(inv))
+	root.AddCommand(run, newStatus(inv), newURL(inv), newName(inv), newAdmin(inv), newConfig(inv), newVersion(inv),
+		newCard(), newHostname(inv), newMan(root))
 	strictArgs(root)
 	return root
 }
@@ -128,17 +129,27 @@ func newVersion(inv *invocation) *cobra.Command {
 	}
 }
 
-// versionText is the version, with the commit where the build knows it.
+// versionText is the version, with the commit and its date where the build
+// knows them.
 func versionText() string {
 	text := "appliance " + version
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return text
 	}
+	commit, date := commit, date
 	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" && len(setting.Value) > 12 {
-			text += " (" + setting.Value[:12] + ")"
+		switch {
+		case setting.Key == "vcs.revision" && len(setting.Value) > 12 && commit == "":
+			commit = setting.Value[:12]
+		case setting.Key == "vcs.time" && date == "":
+			date = setting.Value
 		}
 	}
-	return text + " " + info.GoVersion
+	for _, more := range []string{commit, date, info.GoVersion} {
+		if more != "" {
+			text += " " + more
+		}
+	}
+	return text
 }

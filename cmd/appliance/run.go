@@ -36,13 +36,14 @@ func (inv *invocation) run(ctx context.Context) error {
 	}
 	level := &slog.LevelVar{}
 	level.Set(loaded.Log.Level)
-	a := app.New(app.Options{
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	return app.New(app.Options{
 		Loaded: loaded, Sources: src, Version: version,
-		Log: newLog(level), Level: level,
+		Log: newLog(level), Level: level, Hangups: hangups,
 		Stdout: inv.out, Terminal: term.IsTerminal(int(os.Stdout.Fd())),
-	})
-	defer reloadOnHangup(ctx, a)()
-	return a.Run(ctx)
+	}).Run(ctx)
 }
 
 func newLog(level slog.Leveler) *slog.Logger {
@@ -50,28 +51,4 @@ func newLog(level slog.Leveler) *slog.Logger {
 		return slog.New(systemd.NewJournalHandler(level))
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-}
-
-// reloadOnHangup reloads at each SIGHUP until the returned function is called.
-func reloadOnHangup(ctx context.Context, a *app.App) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangups:
-				_ = a.Reload(ctx) // what is wrong is a condition, and in the log
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		cancel()
-		<-done
-	}
 }

@@ -8,9 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"server22.local/appliance/discovery"
+	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/health"
 	"server22.local/appliance/internal/httpd"
@@ -32,7 +35,9 @@ type Options struct {
 	Version string
 	Log     *slog.Logger
 	Level   *slog.LevelVar // of Log
-	Stdout  io.Writer      // for the first lines
+	// Hangups asks for a reload each time; may be nil.
+	Hangups <-chan os.Signal
+	Stdout  io.Writer // for the first lines
 	// Terminal says that somebody looks at Stdout: a QR code is drawn.
 	Terminal bool
 }
@@ -49,20 +54,30 @@ type App struct {
 	site    atomic.Pointer[site]
 	parts   *parts
 	reloads chan chan<- error
+	events  *eventRing
+	account *admin.Account
 
-	server *httpd.Server
+	settings sync.Mutex // one writer of settings.toml at a time
+	moving   sync.Mutex // one writer of site at a time
+
+	server    *httpd.Server
+	responder *discovery.Responder // nil where discovery is off
 }
 
 // New returns an appliance that holds nothing yet.
 func New(opts Options) *App {
+	events := newEventLog(opts.Log.Handler())
+	log := slog.New(events)
 	a := &App{
-		opts: opts, log: opts.Log, started: time.Now(),
-		health:  health.New(opts.Log),
+		opts: opts, log: log, started: time.Now(),
+		health:  health.New(log),
 		guard:   httpd.NewGuard(policyOf(opts.Loaded)),
-		watcher: netcfg.NewWatcher(netcfg.WatcherConfig{ResolvConf: netcfg.DefaultResolvConf, Log: opts.Log}),
+		watcher: netcfg.NewWatcher(netcfg.WatcherConfig{ResolvConf: netcfg.DefaultResolvConf, Log: log}),
 		reloads: make(chan chan<- error),
+		events:  events.ring,
 	}
-	a.parts = &parts{health: a.health, log: opts.Log}
+	a.account = admin.NewAccount(opts.Loaded.Admin.PasswordHash, a.saveHash)
+	a.parts = &parts{health: a.health, log: log}
 	a.config.Store(opts.Loaded)
 	a.site.Store(&site{})
 	return a
@@ -129,11 +144,15 @@ func (a *App) firstLook(listeners []net.Listener) {
 	if a.cfg().Discovery.Enabled {
 		first.names = []string{a.cfg().Name + ".local"}
 	}
-	a.moveTo(first)
+	a.update(func(s *site) { *s = first })
 }
 
-// moveTo makes a place known to those who need it.
-func (a *App) moveTo(s site) {
+// update changes what is known about our place, and tells those who need it.
+func (a *App) update(change func(*site)) {
+	a.moving.Lock()
+	defer a.moving.Unlock()
+	s := *a.site.Load()
+	change(&s)
 	a.site.Store(&s)
 	a.guard.SetIdentity(s.identity(a.bareNames()))
 }
@@ -158,7 +177,16 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 		Listeners: listeners, Guard: a.guard, Log: a.log,
 		MaxBody: int64(a.cfg().Realtime.MaxPayload), MaxConns: maxConns(),
 	})
-	a.routes()
+	if err := a.routes(); err != nil {
+		return err
+	}
+	if a.cfg().Discovery.Enabled {
+		responder, err := a.newResponder(a.cfg(), *a.site.Load())
+		if err != nil {
+			return err
+		}
+		a.responder = responder
+	}
 
 	// What strangers meet ends first; what keeps things, after it.
 	front, stopFront := context.WithCancel(ctx)
@@ -186,7 +214,7 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 
 func (a *App) greet() {
 	s := a.site.Load()
-	greet(a.opts.Stdout, a.opts.Version, a.cfg().Name, s.urls(), "")
+	greet(a.opts.Stdout, a.opts.Version, a.cfg().Name, s.urls(), a.account.Code())
 	if addrs := s.addressURLs(); a.opts.Terminal && len(addrs) > 0 {
 		if code, err := QRText(addrs[0]); err == nil {
 			fmt.Fprint(a.opts.Stdout, code)
@@ -195,13 +223,18 @@ func (a *App) greet() {
 }
 
 func (a *App) startParts(ctx context.Context) {
-	for _, part := range []part{
+	list := []part{
 		{"network watch", a.watcher.Run},
 		{"network events", a.followNetwork},
 		{"reload", a.followReloads},
+		{"control socket", a.controlServer().Run},
 		{"systemd", a.followHealth},
 		{"watchdog", systemd.Watchdog{Check: a.selfCheck, Failed: func(err error) { a.log.Error("self-check failed", "err", err) }}.Run},
-	} {
+	}
+	if a.responder != nil {
+		list = append(list, part{"discovery", a.responder.Run}, part{"names", a.followNames})
+	}
+	for _, part := range list {
 		a.parts.start(ctx, part)
 	}
 }
@@ -215,9 +248,10 @@ func (a *App) followNetwork(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case snapshot := <-sub.C:
-			next := *a.site.Load()
-			next.snapshot = snapshot
-			a.moveTo(next)
+			a.update(func(s *site) { s.snapshot = snapshot })
+			if a.responder != nil {
+				a.responder.SetInterfaces(linksFor(snapshot))
+			}
 			a.health.Clear("network")
 		}
 	}
@@ -247,6 +281,3 @@ func (a *App) tell(err error) {
 func maxConns() int64 {
 	return max(64, openFileLimit()/4)
 }
-
-// pid is for those who show it.
-func pid() int { return os.Getpid() }

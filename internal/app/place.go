@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -159,4 +160,18 @@ func listenerAddrs(listeners []net.Listener) []netip.AddrPort {
 		}
 	}
 	return addrs
+}
+
+// AddressURL is the first of the URLs that names an address instead of a name.
+func AddressURL(urls []string) (string, bool) {
+	for _, text := range urls {
+		u, err := url.Parse(text)
+		if err != nil {
+			continue
+		}
+		if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+			return text, true
+		}
+	}
+	return "", false
 }

@@ -15,11 +15,11 @@ import (
 
 // live are the keys that take effect without a restart.
 var live = []string{
-	"log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token",
+	"name", "discovery.aliases", "log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token", "admin.password_hash",
 }
 
-// Reload reads the configuration anew and applies what has changed. It is
-// what SIGHUP does. A configuration with mistakes changes nothing.
+// Reload reads the configuration anew and applies what has changed. A
+// configuration with mistakes changes nothing.
 func (a *App) Reload(ctx context.Context) error {
 	answer := make(chan error, 1)
 	select {
@@ -40,6 +40,8 @@ func (a *App) followReloads(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-a.opts.Hangups:
+			_ = a.reload() // what is wrong is a condition, and in the log
 		case answer := <-a.reloads:
 			answer <- a.reload()
 		}
@@ -47,6 +49,8 @@ func (a *App) followReloads(ctx context.Context) error {
 }
 
 func (a *App) reload() error {
+	a.settings.Lock()
+	defer a.settings.Unlock()
 	a.tell(systemd.Reloading())
 	defer func() { a.tell(systemd.Ready(health.Summary(a.health.Conditions()))) }()
 	next, err := config.Load(a.opts.Sources)
@@ -77,7 +81,9 @@ func (a *App) apply(next *config.Loaded) {
 	a.log.Info("configuration changed", "keys", strings.Join(changed, ","))
 	a.opts.Level.Set(next.Log.Level)
 	a.guard.SetPolicy(policyOf(next))
-	a.moveTo(*a.site.Load())
+	a.account.SetHash(next.Admin.PasswordHash)
+	a.rename(before, next)
+	a.update(func(*site) {}) // our names are from the configuration too
 
 	waiting := slices.DeleteFunc(config.Diff(a.opts.Loaded.Config, next.Config), func(key string) bool { return slices.Contains(live, key) })
 	if len(waiting) == 0 {

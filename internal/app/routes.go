@@ -6,22 +6,34 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
+	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/httpd"
 	"server22.local/appliance/internal/problem"
+	"server22.local/appliance/web"
 )
 
 // routes puts every part's handlers on the server.
-func (a *App) routes() {
+func (a *App) routes() error {
+	pages, err := web.Handler()
+	if err != nil {
+		return err
+	}
 	s := a.server
 	s.Handle("GET /healthz", httpd.HealthHandler())
 	s.Handle("GET /readyz", httpd.ReadyHandler(a.health.Conditions))
 	s.Handle("GET /api/v1/status", httpd.StatusHandler(a.status))
 	s.Handle("GET /api/v1/qr.svg", http.HandlerFunc(a.serveQR))
+	api := admin.API{Account: a.account, Backend: a, Allow: a.isAdmin}
+	for pattern, handler := range api.Routes() {
+		s.Handle(pattern, handler)
+	}
 	s.Handle("/api/", http.HandlerFunc(notFound))
-	s.Handle("/", httpd.WWW{Dir: a.wwwDir(), Next: http.HandlerFunc(notFound)})
+	s.Handle("/", httpd.WWW{Dir: a.wwwDir(), Next: pages})
+	return nil
 }
 
 func (a *App) wwwDir() string {
@@ -54,12 +66,20 @@ func (a *App) serveQR(w http.ResponseWriter, _ *http.Request) {
 }
 
 // status is the answer to everybody; r may be nil.
-func (a *App) status(*http.Request) httpd.Status {
+func (a *App) status(r *http.Request) httpd.Status {
 	s, cfg := a.site.Load(), a.cfg()
 	status := httpd.Status{
-		Name: cfg.Name, Wanted: cfg.Name, Host: cfg.Name + ".local", Version: a.opts.Version,
+		Name: cfg.Name, Wanted: cfg.Name, Host: cfg.Name, Version: a.opts.Version,
 		Uptime: int64(time.Since(a.started).Seconds()), Time: time.Now().UnixMilli(), Clock: true,
 		URLs: s.urls(), Interfaces: []httpd.Interface{}, Conditions: httpd.Conditions(a.health.Conditions()),
+	}
+	if len(s.names) > 0 {
+		status.Host = s.names[0]
+		status.Name, _, _ = strings.Cut(s.names[0], ".")
+	}
+	status.Claim, status.Admin = "unclaimed", a.isAdmin(r)
+	if a.account.Claimed() {
+		status.Claim = "claimed"
 	}
 	for _, link := range s.links() {
 		i := httpd.Interface{Name: link.Name, MAC: link.MAC.String(), Up: link.Up && link.Carrier, Addresses: []string{}}
@@ -115,3 +135,6 @@ func openFileLimit() int64 {
 	}
 	return int64(min(limit.Cur, 1<<20))
 }
+
+// Status is what the daemon says about itself; see docs/protocol.md.
+type Status = httpd.Status

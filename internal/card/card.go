@@ -22,12 +22,11 @@ type Card struct {
 	UID   int    // of the daemon
 	GID   int
 
-	Hash func(password string) (string, error) // for the administrator's password
-	Log  *slog.Logger
+	Log *slog.Logger
 }
 
 // New returns the card that the image is booted from.
-func New(uid, gid int, hash func(string) (string, error), log *slog.Logger) *Card {
+func New(uid, gid int, log *slog.Logger) *Card {
 	return &Card{
 		Boot:  "/boot/firmware",
 		Data:  "/data",
@@ -36,7 +35,6 @@ func New(uid, gid int, hash func(string) (string, error), log *slog.Logger) *Car
 		Run:   "/run/appliance-card",
 		UID:   uid,
 		GID:   gid,
-		Hash:  hash,
 		Log:   log,
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/config"
 )
 
@@ -32,10 +33,10 @@ func (c *Card) setUp(ctx context.Context, s config.Setup) error {
 
 // setPassword claims the administration for the owner of the card.
 func (c *Card) setPassword(password string) error {
-	hash, err := c.Hash(password)
-	if err != nil {
-		return fmt.Errorf("setup.admin_password: %w", err)
+	if len(password) < admin.MinPassword {
+		return fmt.Errorf("setup.admin_password is too short: at least %d characters", admin.MinPassword)
 	}
+	hash := admin.Hash(password)
 	src := config.Sources{
 		Path:  filepath.Join(c.Run, SettingsFile),
 		Place: config.Place{State: c.State, LowPorts: true},

@@ -25,6 +25,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q *query, upg
 		return refuse(r, CodeBadRequest, "ID_GENERATION_ERROR", cause)
 	}
 	socket := s.newSocket(id, version, r)
+	socket.base64 = q.base64 || q.jsonp != ""
 	if upgrade {
 		return s.openWebSocket(w, r, socket)
 	}

@@ -15,7 +15,7 @@ type beat struct {
 }
 
 // beatList holds sockets in the order in which they become due: since all of
-// them wait equally long, that is the order in which they came.
+// them wait equally long, that is nearly always the order in which they came.
 type beatList struct {
 	wait        time.Duration
 	first, last *Socket
@@ -35,42 +35,61 @@ type beats struct {
 	until   time.Time // when the timer fires, if armed
 }
 
-// slack is how much earlier than due a socket may be served together with
-// another, so that many sockets do not mean many timers.
-func (b *beats) slack() time.Duration { return b.resting.wait / 250 }
+// early shortens a waiting time a little. Clients measure by their own clocks:
+// a server that is a little early is in time, and one that is late is not.
+func early(d time.Duration) time.Duration { return d - min(d/100, 5*time.Millisecond) }
 
 func newBeats(s *Server) *beats {
 	b := &beats{server: s}
-	b.resting.wait = s.o.PingInterval
-	b.waiting.wait = s.o.PingTimeout
-	b.clients.wait = s.o.PingInterval + s.o.PingTimeout
+	b.resting.wait = early(s.o.PingInterval)
+	b.waiting.wait = early(s.o.PingTimeout)
+	b.clients.wait = early(s.o.PingInterval + s.o.PingTimeout)
 	return b
 }
 
 // start begins the heartbeat of a new socket.
-func (b *beats) start(s *Socket) {
+func (b *beats) start(s *Socket) { b.move(s, b.firstList(s), time.Now()) }
+
+func (b *beats) firstList(s *Socket) *beatList {
 	if s.version == wire.V3 {
-		b.move(s, &b.clients)
-	} else {
-		b.move(s, &b.resting)
+		return &b.clients
 	}
+	return &b.resting
 }
 
-// move puts the socket at the end of a list, as of now.
-func (b *beats) move(s *Socket, l *beatList) {
+// silenceList is the list whose end means that the peer is silent.
+func (b *beats) silenceList(s *Socket) *beatList {
+	if s.version == wire.V3 {
+		return &b.clients
+	}
+	return &b.waiting
+}
+
+// move puts the socket on a list, to wait there from a time on.
+func (b *beats) move(s *Socket, l *beatList, from time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s.closed.Load() {
 		return // remove has been here, or is about to
 	}
 	b.unlink(s)
-	s.beat = beat{list: l, prev: l.last, at: time.Now().Add(l.wait)}
-	if l.last != nil {
-		l.last.beat.next = s
+	at := from.Add(l.wait)
+	prev := l.last // nearly always the right place
+	for prev != nil && prev.beat.at.After(at) {
+		prev = prev.beat.prev
+	}
+	s.beat = beat{list: l, prev: prev, next: l.first, at: at}
+	if prev != nil {
+		s.beat.next = prev.beat.next
+		prev.beat.next = s
 	} else {
 		l.first = s
 	}
-	l.last = s
+	if n := s.beat.next; n != nil {
+		n.beat.prev = s
+	} else {
+		l.last = s
+	}
 	b.arm()
 }
 
@@ -137,21 +156,23 @@ func (b *beats) arm() {
 
 // tick serves the sockets that are due.
 func (b *beats) tick() {
-	now := time.Now()
 	b.mu.Lock()
 	b.armed = false
-	pings := b.due(&b.resting, now.Add(b.slack()))
+	// What is due soon is served with what is due now: many sockets do not
+	// mean many timers.
+	now := time.Now().Add(b.resting.wait / 250)
+	pings := b.due(&b.resting, now)
 	silent := b.due(&b.waiting, now)
 	silent = append(silent, b.due(&b.clients, now)...)
 	b.mu.Unlock()
 
 	var batch Batch
-	for _, s := range pings {
-		s.ping(&batch)
+	for _, d := range pings {
+		d.socket.ping(d.at, &batch)
 	}
 	batch.Flush()
-	for _, s := range silent {
-		s.unanswered()
+	for _, d := range silent {
+		d.socket.unanswered()
 	}
 	b.mu.Lock()
 	b.arm()
@@ -159,39 +180,60 @@ func (b *beats) tick() {
 }
 
 // due takes the sockets off a list whose time has come.
-func (b *beats) due(l *beatList, now time.Time) (due []*Socket) {
+func (b *beats) due(l *beatList, now time.Time) (list []due) {
 	for l.first != nil && !l.first.beat.at.After(now) {
-		due = append(due, l.first)
+		list = append(list, due{l.first, l.first.beat.at})
 		b.unlink(l.first)
 	}
-	return due
+	return list
 }
 
-// ping sends a heartbeat.
-func (s *Socket) ping(batch *Batch) {
+// due is a socket and when its time came.
+type due struct {
+	socket *Socket
+	at     time.Time
+}
+
+// overdue says whether the peer's time is over though the timer has not come
+// round to it yet, and takes the socket off its list if so.
+func (b *beats) overdue(s *Socket) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := s.beat.list
+	if l == nil || l == &b.resting || s.beat.at.After(time.Now()) {
+		return false
+	}
+	b.unlink(s)
+	return true
+}
+
+// ping sends a heartbeat. The peer's time runs from when it was due, unless
+// the machine was so busy that this would be unfair.
+func (s *Socket) ping(from time.Time, batch *Batch) {
+	b := s.server.beats
 	s.mu.Lock()
 	s.awaiting = true
 	s.mu.Unlock()
-	s.server.beats.move(s, &s.server.beats.waiting)
+	if fair := time.Now().Add(-b.waiting.wait / 2); from.Before(fair) {
+		from = fair
+	}
+	b.move(s, &b.waiting, from)
 	s.sendControl(pingPacket, batch)
 }
 
 // unanswered ends the session of a peer that has been silent, unless it is us
 // who did not listen.
 func (s *Socket) unanswered() {
+	b := s.server.beats
 	if !s.delivery.TryLock() {
-		if s.version == wire.V3 {
-			s.server.beats.move(s, &s.server.beats.clients)
-		} else {
-			s.server.beats.move(s, &s.server.beats.waiting)
-		}
+		b.move(s, b.silenceList(s), time.Now())
 		return
 	}
 	s.delivery.Unlock()
 	s.mu.Lock()
 	silent := s.version == wire.V3 || s.awaiting
 	s.mu.Unlock()
-	if silent && !s.server.beats.listed(s) {
+	if silent && !b.listed(s) {
 		s.end(ReasonPingTimeout, errPongMissing, abrupt)
 	}
 }
@@ -204,9 +246,9 @@ func (s *Socket) heartbeat(p wire.Packet) bool {
 		s.mu.Lock()
 		s.awaiting = false
 		s.mu.Unlock()
-		s.server.beats.move(s, &s.server.beats.resting)
+		s.server.beats.move(s, &s.server.beats.resting, time.Now())
 	case p.Type == wire.Ping && s.version == wire.V3:
-		s.server.beats.move(s, &s.server.beats.clients)
+		s.server.beats.move(s, &s.server.beats.clients, time.Now())
 		s.sendControl(control(wire.Pong, string(p.Data)), nil)
 	default:
 		s.end(ReasonTransportError, errDirection, abrupt)

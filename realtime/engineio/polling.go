@@ -16,10 +16,15 @@ import (
 // fetched.
 const pollingLinger = 30 * time.Second
 
+// pollUnderWay is how long a close packet waits for a poll that may have been
+// sent at the same time.
+const pollUnderWay = 50 * time.Millisecond
+
 // poll is a GET that waits for packets.
 type poll struct {
-	items []item
-	ready chan struct{}
+	items    []item
+	upgraded bool // a WebSocket has taken over while the poll waited
+	ready    chan struct{}
 }
 
 // serveGet answers a poll, waiting for packets if there are none.
@@ -36,6 +41,10 @@ func (s *Socket) serveGet(w http.ResponseWriter, r *http.Request, q *query) *Con
 		return refuse(r, CodeBadRequest, "OVERLAP", errOverlap)
 	}
 	s.poll = p
+	if s.expected != nil {
+		close(s.expected)
+		s.expected = nil
+	}
 	if len(s.queue) > 0 {
 		s.releasePoll()
 	}
@@ -44,6 +53,9 @@ func (s *Socket) serveGet(w http.ResponseWriter, r *http.Request, q *query) *Con
 	if err := s.waitPoll(r.Context(), p); err != nil {
 		s.end(ReasonTransportError, err, broken)
 		return nil
+	}
+	if p.upgraded {
+		return refuse(r, CodeBadRequest, "TRANSPORT_MISMATCH", nil)
 	}
 	if err := s.writePoll(w, r, q, p.items); err != nil {
 		s.end(ReasonTransportError, err, broken)
@@ -95,6 +107,23 @@ func (s *Socket) vanishIfSaid() {
 	}
 }
 
+// awaitPoll waits for the poll that a client has under way when it closes its
+// session: it left before the close packet did, but may come after it.
+func (s *Socket) awaitPoll() {
+	s.mu.Lock()
+	if s.poll != nil || s.state != open {
+		s.mu.Unlock()
+		return
+	}
+	expected := make(chan struct{})
+	s.expected = expected
+	s.mu.Unlock()
+	select {
+	case <-expected:
+	case <-time.After(pollUnderWay):
+	}
+}
+
 // farewellPolling says goodbye to the poll that waits, or to the next one.
 func (s *Socket) farewellPolling(how ending) {
 	s.mu.Lock()
@@ -131,7 +160,7 @@ func (s *Socket) writePoll(w http.ResponseWriter, r *http.Request, q *query, ite
 		b.data = append(b.data, it.packet.payload4()...)
 	}
 	if s.version == wire.V3 {
-		b.data, contentType = appendPayload3(b.data, items, !q.base64 && q.jsonp == "")
+		b.data, contentType = appendPayload3(b.data, items, !s.base64 && !q.base64 && q.jsonp == "")
 	}
 	if hook := s.server.o.Hooks.Sent; hook != nil {
 		hook(s, len(items), len(b.data))

@@ -109,11 +109,13 @@ func (s *Server) refused(w http.ResponseWriter, e *ConnectionError, upgrade bool
 	}
 	h["Content-Type"] = applicationJSON
 	w.WriteHeader(e.Status())
-	// The peer may be gone; there is nobody to tell.
-	json.NewEncoder(w).Encode(struct {
+	text, err := json.Marshal(struct {
 		Code    Code   `json:"code"`
 		Message string `json:"message"`
 	}{e.Code, e.Message})
+	if err == nil {
+		w.Write(text) // the peer may be gone; there is nobody to tell
+	}
 }
 
 func isHandshake(r *http.Request) bool {

@@ -79,6 +79,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, q *query, upgrade
 		return s.handshake(w, r, q, upgrade)
 	}
 	socket := s.session(q.sid)
+	if socket != nil && s.beats.overdue(socket) {
+		socket.unanswered()
+		socket = s.session(q.sid)
+	}
 	switch {
 	case socket == nil:
 		return refuse(r, CodeUnknownSession, "", nil)

@@ -44,6 +44,7 @@ type Socket struct {
 	server   *Server
 	id       string
 	version  wire.Version
+	base64   bool // version 3: the client wants no binary payloads
 	request  *http.Request
 	receiver Receiver
 	pin      uint32 // which flusher writes for it
@@ -65,6 +66,7 @@ type Socket struct {
 	probed    bool          // the candidate has sent its probe
 	poll      *poll         // the request that waits for packets
 	posting   bool          // a POST is being served
+	expected  chan struct{} // closed when a poll comes, if a farewell waits for one
 	awaiting  bool          // a heartbeat is unanswered
 
 	sendQueue
@@ -267,10 +269,24 @@ func (s *Socket) packet(p wire.Packet, owned bool) bool {
 	case wire.Ping, wire.Pong:
 		return s.heartbeat(p)
 	case wire.Close:
-		s.end(ReasonTransportClose, errPeerClosed, byPeer)
+		s.peerCloses()
 		return false
 	}
 	return true
+}
+
+// peerCloses handles the peer's close packet. A poll that waits is released by
+// a noop, a WebSocket closed.
+func (s *Socket) peerCloses() {
+	s.mu.Lock()
+	ws := s.ws
+	s.mu.Unlock()
+	if ws != nil {
+		s.end(ReasonTransportClose, errPeerClosed, abrupt)
+		return
+	}
+	s.awaitPoll()
+	s.end(ReasonTransportClose, errPeerClosed, byPeer)
 }
 
 // ending is how a session ends.

@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// noopFirst and noopEvery are the pauses before a poll that waits is
-	// released for the sake of an upgrade. Every poll that arrives while the
-	// upgrade is going on is released, or the client would wait for it.
+	// A poll that waits when the probe comes is released after noopFirst, so
+	// that the answer to the probe is there first; later ones are released
+	// every noopEvery. None may be left waiting, or the client would wait
+	// for it before it upgrades.
 	noopFirst = 5 * time.Millisecond
 	noopEvery = 100 * time.Millisecond
 )
@@ -90,21 +91,38 @@ func (c *conn) candidatePacket(p wire.Packet) error {
 func (s *Socket) probe(c *conn) {
 	s.mu.Lock()
 	s.probed = s.candidate == c
+	waiting := s.poll
 	s.mu.Unlock()
-	time.AfterFunc(noopFirst, func() { s.noop(c) })
+	if waiting != nil {
+		time.AfterFunc(noopFirst, func() { s.noop(c, waiting) })
+	}
+	s.noops(c)
 }
 
-func (s *Socket) noop(c *conn) {
+// noops releases polls as long as c is a candidate.
+func (s *Socket) noops(c *conn) {
+	time.AfterFunc(noopEvery, func() {
+		s.mu.Lock()
+		waiting := s.poll
+		s.mu.Unlock()
+		if s.noop(c, waiting) {
+			s.noops(c)
+		}
+	})
+}
+
+// noop releases p if it still waits, and says whether c is still a candidate.
+func (s *Socket) noop(c *conn, p *poll) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != open || s.candidate != c || !s.probed {
-		return
+		return false
 	}
-	if s.poll != nil && len(s.queue) == 0 {
+	if p != nil && s.poll == p && len(s.queue) == 0 {
 		s.push(item{packet: noopPacket})
 		s.releasePoll()
 	}
-	time.AfterFunc(noopEvery, func() { s.noop(c) })
+	return true
 }
 
 // adopt makes the candidate the transport of the session. What was queued
@@ -119,7 +137,7 @@ func (s *Socket) adopt(c *conn) error {
 	c.joined = true
 	if p := s.poll; p != nil {
 		s.poll = nil
-		p.items = []item{{packet: noopPacket}}
+		p.upgraded = true
 		p.ready <- struct{}{}
 	}
 	flush := len(s.queue) > 0 && s.schedule()

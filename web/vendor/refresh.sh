@@ -33,6 +33,6 @@ while read -r package version path file sum; do
 	echo "$package $version $path $file $got" >>"$work/vendor.txt"
 done <vendor.txt
 
-install -m 644 "$work"/*.mjs "$work"/*.js "$work"/*.css .
+install -m 644 "$work"/*.mjs "$work"/*.js .
 install -m 644 "$work/licences" LICENCES.txt
 install -m 644 "$work/vendor.txt" vendor.txt

@@ -72,11 +72,14 @@ func AppendFrame(dst []byte, v Version, p Packet) []byte {
 }
 
 // ParseFrame reads the content of one WebSocket message. The packet's Data
-// lies within data.
+// lies within data, but for base64, in which clients that were told to do so
+// send binary packets even here.
 func ParseFrame(v Version, binary bool, data []byte) (Packet, error) {
 	switch {
+	case !binary && v == V3:
+		return parseRecord3(data)
 	case !binary:
-		return parseText(data)
+		return parseRecord4(data)
 	case v == V3:
 		if len(data) == 0 {
 			return Packet{}, errEmpty

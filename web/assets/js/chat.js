@@ -1,10 +1,22 @@
 // The chat page.
-import { clock, Component, computed, effect, html, Icon, refreshStatus, show, signal, status, view } from "./ui.js";
+import { chatIcon, clock, Component, computed, effect, html, Icon, refreshStatus, show, signal, status, view } from "./ui.js";
 import { link } from "./link.js";
 import { markdown, mentions } from "./markdown.js";
 import {
   admin, again, current, direct, discard, enter, known, leave, nick, older, order, outbox, refused, rooms, say, search, start, typed, watching,
 } from "./rooms.js";
+
+const icons = {
+  menu: "M4 7h16M4 12h16M4 17h16",
+  people: "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zm-6 9a6 6 0 0 1 12 0m1-15.6a3.5 3.5 0 0 1 0 6.2M18 15a6 6 0 0 1 3 5",
+  search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zm5-2 4 4",
+  send: "M5 12h13m-6-6 6 6-6 6",
+  down: "M12 5v14m-6-6 6 6 6-6",
+  close: "M6 6l12 12M18 6 6 18",
+  lock: "M7 11V8a5 5 0 0 1 10 0v3M5 11h14v9H5z",
+  clock: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zm0-14v5l3 2",
+  check: "M5 12.5l4.5 4.5L19 7.5",
+};
 
 const panel = signal(null); // "rooms", "people" or "search", over the log on a narrow screen
 const away = signal(document.hidden);
@@ -18,8 +30,8 @@ const Avatar = ({ name }) => html`<span class="avatar" style=${{ "--hue": hue(na
 
 const State = ({ message }) => {
   if (message.error) return html`<p class="state bad small">Not sent: ${message.error} <button type="button" class="link" onClick=${() => again(message)}>Retry</button> <button type="button" class="link" onClick=${() => discard(message)}>Discard</button></p>`;
-  if (!message.seq) return html`<span class="state soft small" title="Waits for the connection"><${Icon} name="clock" size="13" /> sending</span>`;
-  return message.mine && html`<span class="state soft" title="Saved on the appliance"><${Icon} name="check" size="13" /><span class="quiet">saved</span></span>`;
+  if (!message.seq) return html`<span class="state soft small" title="Waits for the connection"><${Icon} path=${icons.clock} size="13" /> sending</span>`;
+  return message.mine && html`<span class="state soft" title="Saved on the appliance"><${Icon} path=${icons.check} size="13" /><span class="quiet">saved</span></span>`;
 };
 
 class Line extends Component {
@@ -101,7 +113,7 @@ class Log extends Component {
     const all = lines(room, unsent);
     return html`<div ref=${this.hold} class="log" role="log" aria-label="Messages in ${room.title}" tabindex="0" onScroll=${() => this.look()}>
       ${room.whole.value && html`<p class="notice soft small">This is where ${room.title} begins.</p>`}
-      ${all.length === 0 && room.whole.value && html`<div class="empty"><${Icon} name="chat" size="36" /><p>Nothing has been said yet.<br />Say hello: it will be kept.</p></div>`}
+      ${all.length === 0 && room.whole.value && html`<div class="empty"><${Icon} path=${chatIcon} size="36" /><p>Nothing has been said yet.<br />Say hello: it will be kept.</p></div>`}
       ${all}</div>`;
   }
 }
@@ -110,7 +122,7 @@ const Below = view(() => {
   const room = current.value, n = room.unread.value;
   if (watching.value) return null;
   return html`<button type="button" class="below main" onClick=${() => { const log = document.querySelector(".log"); log.scrollTop = log.scrollHeight; }}>
-    <${Icon} name="down" size="16" />${n ? `${n} new` : "To the end"}</button>`;
+    <${Icon} path=${icons.down} size="16" />${n ? `${n} new` : "To the end"}</button>`;
 });
 
 const Typing = view(() => {
@@ -145,7 +157,7 @@ class Composer extends Component {
     return html`<form ref=${this.hold} class="composer" onSubmit=${(e) => this.send(e)}>
       <textarea rows="1" maxlength="4000" enterkeyhint="send" aria-label="Message to ${room.title}" placeholder=${locked ? "Only the administrator writes here" : `Message ${room.title}`} disabled=${locked}
         onKeyDown=${key} onInput=${(e) => { this.grow(e.target); typed(room, e.target.value !== ""); }}></textarea>
-      <button class="main" aria-label="Send" disabled=${locked}><${Icon} name="send" /></button></form>`;
+      <button class="main" aria-label="Send" disabled=${locked}><${Icon} path=${icons.send} /></button></form>`;
   }
 }
 
@@ -154,11 +166,11 @@ const toggle = (name) => { panel.value = panel.value === name ? null : name; };
 const Head = view(() => {
   const room = current.value;
   return html`<div class="head-row">
-    <button type="button" class="plain narrow" aria-label="Rooms" aria-expanded=${panel.value === "rooms"} onClick=${() => toggle("rooms")}><${Icon} name="menu" /><${Elsewhere} /></button>
-    <h1 class="cut grow">${room.peer ? "" : html`<span class="soft">#</span>`}${room.title} ${room.locked.value && html`<${Icon} name="lock" size="15" />`}</h1>
+    <button type="button" class="plain narrow" aria-label="Rooms" aria-expanded=${panel.value === "rooms"} onClick=${() => toggle("rooms")}><${Icon} path=${icons.menu} /><${Elsewhere} /></button>
+    <h1 class="cut grow">${room.peer ? "" : html`<span class="soft">#</span>`}${room.title} ${room.locked.value && html`<${Icon} path=${icons.lock} size="15" />`}</h1>
     ${admin.value && !room.peer && html`<button type="button" class="plain small" onClick=${() => order("lock", { room: room.name, posting: room.locked.value ? "all" : "admin" })}>${room.locked.value ? "Unlock" : "Lock"}</button>`}
-    <button type="button" class="plain" aria-label="Search" aria-expanded=${panel.value === "search"} onClick=${() => toggle("search")}><${Icon} name="search" /></button>
-    <button type="button" class="plain" aria-label="People, ${room.members.value.length}" aria-expanded=${panel.value === "people"} onClick=${() => toggle("people")}><${Icon} name="people" /><span class="num">${room.members.value.length}</span></button>
+    <button type="button" class="plain" aria-label="Search" aria-expanded=${panel.value === "search"} onClick=${() => toggle("search")}><${Icon} path=${icons.search} /></button>
+    <button type="button" class="plain" aria-label="People, ${room.members.value.length}" aria-expanded=${panel.value === "people"} onClick=${() => toggle("people")}><${Icon} path=${icons.people} /><span class="num">${room.members.value.length}</span></button>
   </div>`;
 });
 
@@ -170,7 +182,7 @@ const Room = view(({ room }) => {
   return html`<li class="row ${here ? "here" : ""}"><button type="button" class="plain grow room" aria-current=${here && "true"} onClick=${() => { panel.value = null; enter(room.name); }}>
       <span class="soft">${room.peer ? "@" : "#"}</span><span class="cut grow">${room.title}</span>
       ${n > 0 && html`<span class="badge ${room.mentioned.value ? "loud" : ""}">${n}<span class="quiet"> unread</span></span>`}</button>
-    ${room.name !== "lobby" && html`<button type="button" class="plain close" aria-label="Leave ${room.title}" onClick=${() => leave(room)}><${Icon} name="close" size="14" /></button>`}</li>`;
+    ${room.name !== "lobby" && html`<button type="button" class="plain close" aria-label="Leave ${room.title}" onClick=${() => leave(room)}><${Icon} path=${icons.close} size="14" /></button>`}</li>`;
 });
 
 const join = (event) => {
@@ -231,7 +243,7 @@ const Search = view(() => {
   const list = found.value;
   return html`<aside class="search open" aria-label="Search">
     <form class="row" role="search" onSubmit=${look}><input type="search" name="text" aria-label="Search the rooms you are in" placeholder="Search your rooms" ref=${(box) => box?.focus()} />
-      <button type="button" class="plain" aria-label="Close the search" onClick=${() => toggle("search")}><${Icon} name="close" /></button></form>
+      <button type="button" class="plain" aria-label="Close the search" onClick=${() => toggle("search")}><${Icon} path=${icons.close} /></button></form>
     <div role="status" class="soft small">${list instanceof Error ? list.message : list && `${list.length || "No"} ${list.length === 1 ? "message" : "messages"} found`}</div>
     <ul>${Array.isArray(list) && list.map((m) => html`<li key=${m.room + m.seq}><button type="button" class="plain hit" onClick=${() => goTo(m)}>
       <span class="soft small">${m.nick} in ${m.room}${m.time && `, ${new Date(m.time).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`}</span><span>${m.text}</span></button></li>`)}</ul></aside>`;
@@ -247,7 +259,7 @@ const Name = view(() => html`<div class="page name"><form class="card" onSubmit=
   naming.value = false;
   start();
 }}>
-  <${Icon} name="chat" size="34" /><h1>What should others call you?</h1>
+  <${Icon} path=${chatIcon} size="34" /><h1>What should others call you?</h1>
   <p class="soft">Anybody on this network may join. No account, and ${status.value?.name ?? "this device"} keeps what is said.</p>
   <label>Your name<input name="nick" maxlength="32" autocomplete="nickname" required value=${nick.value} ref=${(box) => box?.focus()} /></label>
   <button class="main">Join the chat</button></form></div>`);

@@ -1,5 +1,5 @@
 // The home page: what this device is, and the ways in.
-import { Copy, html, Icon, refreshStatus, show, signal, Snippet, span, status, view, bytes } from "./ui.js";
+import { busIcon, bytes, chatIcon, Copy, html, Icon, refreshStatus, show, signal, Snippet, span, status, view } from "./ui.js";
 import { link, retry, wait } from "./link.js";
 
 const plain = (address) => address.split("/")[0];
@@ -40,8 +40,8 @@ const Device = ({ it }) => html`<section class="card" aria-labelledby="device">
   </p></section>`;
 
 const Ways = () => html`<div class="ways">
-  <a class="card way" href="/chat/"><${Icon} name="chat" size="26" /><h2>Chat</h2><p class="soft">Pick a name and talk. Everything said is kept here, on this device.</p></a>
-  <a class="card way" href="/bus/"><${Icon} name="bus" size="26" /><h2>Data bus</h2><p class="soft">Watch sensors and programs talk, plot them, and answer.</p></a>
+  <a class="card way" href="/chat/"><${Icon} path=${chatIcon} size="26" /><h2>Chat</h2><p class="soft">Pick a name and talk. Everything said is kept here, on this device.</p></a>
+  <a class="card way" href="/bus/"><${Icon} path=${busIcon} size="26" /><h2>Data bus</h2><p class="soft">Watch sensors and programs talk, plot them, and answer.</p></a>
 </div>`;
 
 const Home = view(() => {

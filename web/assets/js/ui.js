@@ -71,24 +71,12 @@ export class Copy extends Component {
 
 export const Snippet = ({ text }) => html`<div class="snippet"><pre tabindex="0"><code>${text}</code></pre><${Copy} text=${text} /></div>`;
 
-const icons = {
-  menu: "M4 7h16M4 12h16M4 17h16",
-  people: "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zm-6 9a6 6 0 0 1 12 0m1-15.6a3.5 3.5 0 0 1 0 6.2M18 15a6 6 0 0 1 3 5",
-  search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zm5-2 4 4",
-  send: "M5 12h13m-6-6 6 6-6 6",
-  down: "M12 5v14m-6-6 6 6 6-6",
-  close: "M6 6l12 12M18 6 6 18",
-  lock: "M7 11V8a5 5 0 0 1 10 0v3M5 11h14v9H5z",
-  pause: "M8 5v14M16 5v14",
-  play: "M7 5l12 7-12 7z",
-  chat: "M4 5h16v11H9l-5 4z",
-  bus: "M3 12h4l3-7 4 14 3-7h4",
-  clock: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zm0-14v5l3 2",
-  check: "M5 12.5l4.5 4.5L19 7.5",
-};
+// Icon draws a path in a square of 24.
+export const Icon = ({ path, size = 18 }) => html`<svg viewBox="0 0 24 24" width=${size} height=${size} fill="none" stroke="currentColor"
+  stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${path} /></svg>`;
 
-export const Icon = ({ name, size = 18 }) => html`<svg viewBox="0 0 24 24" width=${size} height=${size} fill="none" stroke="currentColor"
-  stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${icons[name]} /></svg>`;
+export const chatIcon = "M4 5h16v11H9l-5 4z";
+export const busIcon = "M3 12h4l3-7 4 14 3-7h4";
 
 // api speaks JSON with the appliance; a refusal becomes an Error with its hint.
 export async function api(path, method = "GET", body) {

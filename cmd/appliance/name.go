@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newName(inv *invocation) *cobra.Command {
+	return &cobra.Command{
+		Use:   "name [NEW-NAME]",
+		Short: "Print the name in use, or change it",
+		Long: `Print the name that the appliance is found by. With an argument, change it: in
+the settings, and at once on the network.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return inv.set(cmd.Context(), map[string]*string{"name": &args[0]})
+			}
+			status, err := inv.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(inv.out, status.Host)
+			return err
+		},
+	}
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"server22.local/appliance/internal/app"
+)
+
+func newURL(inv *invocation) *cobra.Command {
+	var asQR, all bool
+	cmd := &cobra.Command{
+		Use:   "url",
+		Short: "Print where the pages are open",
+		Long: `Print the best address of the running appliance's pages. --qr draws the one
+with an IP address, since names under .local do not open on every phone.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			status, err := inv.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			switch {
+			case asQR:
+				return inv.printQR(status)
+			case all:
+				printList(inv, status.URLs)
+			case len(status.URLs) > 0:
+				printList(inv, status.URLs[:1])
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asQR, "qr", false, "draw a QR code, and the address below it")
+	cmd.Flags().BoolVar(&all, "all", false, "print every address, the best first")
+	return cmd
+}
+
+func (inv *invocation) printQR(status app.Status) error {
+	url, ok := app.AddressURL(status.URLs)
+	if !ok {
+		return &failure{exitFailed, fmt.Errorf("the appliance has no address yet"), "connect it to a network"}
+	}
+	code, err := app.QRText(url)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(inv.out, "%s%s\n", code, url)
+	return err
+}

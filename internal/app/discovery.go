@@ -1,0 +1,182 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"server22.local/appliance/discovery"
+	"server22.local/appliance/internal/config"
+	"server22.local/appliance/internal/health"
+	"server22.local/appliance/netcfg"
+)
+
+// namesFile remembers, in the state folder, which name was won.
+const namesFile = "names.json"
+
+// avahiSocket is there while an avahi-daemon runs on this host.
+const avahiSocket = "/run/avahi-daemon/socket"
+
+// newResponder makes the mDNS responder of a configuration.
+func (a *App) newResponder(cfg *config.Loaded, s site) (*discovery.Responder, error) {
+	_, err := os.Stat(avahiSocket)
+	responder, err := discovery.New(discovery.Config{
+		Name:          cfg.Name,
+		Aliases:       aliases(cfg),
+		Services:      services(cfg, s),
+		Interfaces:    linksFor(s.snapshot),
+		Filter:        linkFilter(cfg.Discovery.Interfaces),
+		Store:         discovery.NewFileStore(filepath.Join(cfg.State, namesFile)),
+		MulticastOnly: err == nil,
+		Logger:        a.log.With("part", "discovery"),
+	})
+	if err != nil {
+		return nil, &Fault{Err: fmt.Errorf("cannot announce the name: %w", err), Advice: "see name and [discovery] in 'appliance config show'"}
+	}
+	return responder, nil
+}
+
+func aliases(cfg *config.Loaded) []discovery.Alias {
+	var list []discovery.Alias
+	for _, name := range cfg.Discovery.Aliases {
+		list = append(list, discovery.Alias{Name: name})
+	}
+	return list
+}
+
+// services are what browsers of services find: the pages, if others than this
+// host can open them.
+func services(cfg *config.Loaded, s site) []discovery.Service {
+	if slices.ContainsFunc(s.visible(), netip.Addr.IsLoopback) && !s.everywhere() {
+		return nil
+	}
+	return []discovery.Service{{Instance: cfg.Discovery.Instance, Type: "_http._tcp", Port: s.port(), TXT: []string{"path=/"}}}
+}
+
+// linkFilter is the configured choice of interfaces, nil for discovery's own.
+func linkFilter(names []string) func(discovery.Interface) bool {
+	if len(names) == 0 {
+		return nil
+	}
+	return func(i discovery.Interface) bool { return slices.Contains(names, i.Name) }
+}
+
+// linksFor translates what netcfg sees into what discovery needs: the two
+// libraries do not know each other.
+func linksFor(snapshot *netcfg.Snapshot) []discovery.Interface {
+	var list []discovery.Interface
+	if snapshot == nil {
+		return nil
+	}
+	for _, link := range snapshot.Links {
+		list = append(list, discovery.Interface{
+			Index: link.Index, Name: link.Name, MTU: link.MTU,
+			Flags: flagsOf(link), Addresses: publishable(link.Addrs),
+		})
+	}
+	return list
+}
+
+func flagsOf(link netcfg.Link) net.Flags {
+	var flags net.Flags
+	for _, f := range []struct {
+		set  bool
+		flag net.Flags
+	}{
+		{link.Up, net.FlagUp}, {link.Carrier, net.FlagRunning}, {link.Multicast, net.FlagMulticast},
+		{link.Loopback, net.FlagLoopback}, {link.PointToPoint, net.FlagPointToPoint},
+	} {
+		if f.set {
+			flags |= f.flag
+		}
+	}
+	return flags
+}
+
+// publishable leaves out what others should not begin to use: addresses that
+// are still being checked, that are on their way out, and those that change
+// for privacy's sake.
+func publishable(addrs []netcfg.Addr) []netip.Prefix {
+	var list []netip.Prefix
+	for _, a := range addrs {
+		if a.Usable() && !a.Deprecated && !a.Temporary {
+			list = append(list, a.Prefix)
+		}
+	}
+	return list
+}
+
+// followNames tells the others what we are called on the network.
+func (a *App) followNames(ctx context.Context) error {
+	for state := range a.responder.Watch(ctx) {
+		a.update(func(s *site) { s.names = namesOf(state) })
+		a.reportConflict(state.Host())
+	}
+	return nil
+}
+
+// namesOf are the names by which browsers find us, the host's first.
+func namesOf(state discovery.State) []string {
+	var names []string
+	for _, n := range state.Names {
+		if n.Name != "" && (n.Kind == discovery.HostName || n.Kind == discovery.AliasName && n.Held) {
+			names = append(names, strings.TrimSuffix(n.Name, "."))
+		}
+	}
+	return names
+}
+
+func (a *App) reportConflict(host discovery.NameState) {
+	if host.Name == host.Wanted || !host.Held {
+		a.health.Clear("name-conflict")
+		return
+	}
+	wanted, _, _ := strings.Cut(host.Wanted, ".")
+	by := "another device"
+	if host.Rival != nil {
+		by = host.Rival.Address.WithZone("").String()
+	}
+	a.health.Set(health.Condition{
+		ID: "name-conflict", Severity: health.Warning,
+		Text: fmt.Sprintf("%s is taken by %s; this is %s", wanted, by, host.Label()),
+		Hint: "appliance name NEW-NAME",
+	})
+}
+
+// rename follows a change of the configuration.
+func (a *App) rename(before, next *config.Loaded) {
+	if a.responder == nil {
+		return
+	}
+	if before.Name != next.Name {
+		if err := a.responder.Rename(next.Name); err != nil {
+			a.log.Error("the name was not taken", "name", next.Name, "err", err)
+		}
+		a.reannounce(before, next)
+	}
+	if !slices.Equal(before.Discovery.Aliases, next.Discovery.Aliases) {
+		if err := a.responder.SetAliases(aliases(next)...); err != nil {
+			a.log.Error("the aliases were not taken", "err", err)
+		}
+	}
+}
+
+// reannounce gives the services the new instance name, which is the host's
+// unless it is configured.
+func (a *App) reannounce(before, next *config.Loaded) {
+	for _, old := range services(before, *a.site.Load()) {
+		a.responder.Withdraw(cmp.Or(old.Instance, before.Name), old.Type)
+	}
+	for _, service := range services(next, *a.site.Load()) {
+		service.Instance = cmp.Or(service.Instance, next.Name)
+		if err := a.responder.Announce(service); err != nil {
+			a.log.Error("a service was not announced", "type", service.Type, "err", err)
+		}
+	}
+}

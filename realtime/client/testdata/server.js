@@ -1,0 +1,54 @@
+// A Socket.IO server for the tests of the Go client, with the same events as
+// goServer in server_test.go. Options come as JSON in the first argument:
+// {port, msgpack, recovery, server: {...}}. It prints its port, and then what
+// it is asked to `print`.
+const { createServer } = require("http");
+const { Server } = require("socket.io");
+
+const options = JSON.parse(process.argv[2] || "{}");
+const http = createServer();
+const io = new Server(http, {
+  ...options.server,
+  ...(options.msgpack && { parser: require("socket.io-msgpack-parser") }),
+  ...(options.recovery && { connectionStateRecovery: {} }),
+});
+
+const stored = new Map();
+let calls = 0;
+
+function behave(socket) {
+  socket.on("echo", (...args) => socket.emit("echo", ...args));
+  socket.on("ask", (...args) => args.pop()(...args));
+  socket.on("never", () => {});
+  socket.on("auth", (ack) => ack(socket.handshake.auth));
+  socket.on("recovered", (ack) => ack(socket.recovered));
+  socket.on("id", (ack) => ack(socket.id));
+  socket.on("kick", () => socket.disconnect());
+  socket.on("drop", () => socket.conn.close());
+  socket.on("break", () => socket.conn.transport.onError("broken"));
+  socket.on("garbage", () => socket.conn.write("9nonsense"));
+  socket.on("count", (n) => {
+    for (let i = 0; i < n; i++) socket.emit("tick", i);
+  });
+  socket.on("quiz", (n) => {
+    socket.timeout(5000).emit("question", n, (err, answer) => socket.emit("graded", err ? "error" : answer));
+  });
+  socket.on("join", (room, ack) => { socket.join(room); ack(); });
+  socket.on("say", (room, text) => io.of(socket.nsp.name).to(room).emit("said", text));
+  // Acknowledges every third time only, and knows what it has by its id.
+  socket.on("store", (id, ...args) => {
+    const ack = args.pop();
+    if (!stored.has(id)) stored.set(id, stored.size);
+    if (typeof ack === "function" && calls++ % 3 === 2) ack(stored.get(id));
+  });
+  socket.on("stored", (ack) => ack([...stored.keys()]));
+}
+
+io.on("connection", behave);
+io.of("/chat").on("connection", behave);
+io.of("/refuse").use((socket, next) => {
+  if (socket.handshake.auth.token === "let me in") return next();
+  next(Object.assign(new Error("not you"), { data: { code: 42 } }));
+}).on("connection", behave);
+
+http.listen(options.port || 0, "127.0.0.1", () => console.log(http.address().port));
