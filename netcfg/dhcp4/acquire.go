@@ -1,0 +1,342 @@
+package dhcp4
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"server22.local/appliance/netcfg/acd"
+)
+
+const (
+	// firstBackoff doubles with each try (RFC 2131 §4.1), up to maxBackoff. The
+	// RFC would let it grow to 64 s, but the link has no address of a server all
+	// that time, and one that comes late should be found soon.
+	firstBackoff = 4 * time.Second
+	maxBackoff   = 16 * time.Second
+	// silentTries is after how many tries without an answer we ask for broadcast
+	// ones: some access points drop unicast to a host without an address.
+	silentTries = 2
+	// betterOffer is how long the offer of another address than the wished waits
+	// for the wished one.
+	betterOffer = 200 * time.Millisecond
+)
+
+// rebootTries is how long each REQUEST of INIT-REBOOT waits: less than a fresh
+// client's since most often the server answers within milliseconds, and the
+// alternative is to ask for a new address.
+var rebootTries = []time.Duration{time.Second, 2 * time.Second, 2 * time.Second}
+
+// requestTries is how long each REQUEST for an offer waits.
+var requestTries = []time.Duration{2 * time.Second, 4 * time.Second, 4 * time.Second}
+
+// begin looks for a lease of an earlier time.
+func (s *session) begin(context.Context) step {
+	lease := s.lease
+	if lease == nil && s.config.Store != nil {
+		var err error
+		if lease, err = s.config.Store.Load(); err != nil {
+			s.fail("cannot load the saved lease", err)
+		}
+	}
+	if lease == nil {
+		return s.selecting
+	}
+	s.wish = lease.Prefix.Addr()
+	if lease.Expired() {
+		return s.selecting
+	}
+	return s.rebooting(lease)
+}
+
+// rebooting asks whether the address of an earlier time still holds.
+func (s *session) rebooting(old *Lease) step {
+	return func(ctx context.Context) step {
+		s.enter(Rebooting)
+		s.open()
+		for _, wait := range rebootTries {
+			sent := time.Now()
+			s.broadcast(s.newReboot(old.Prefix.Addr()))
+			until := sent.Add(wait)
+			for done := false; !done; {
+				e := s.next(ctx, until)
+				switch {
+				case ctx.Err() != nil:
+					return nil
+				case e.answer != nil && e.answer.kind == dhcpv4.MessageTypeNak:
+					s.refused(e.answer)
+					s.drop(ctx)
+					return s.selecting
+				case e.answer != nil:
+					if lease := s.granted(e.answer, old, sent); lease != nil {
+						return s.checking(lease)
+					}
+				case e.command == release:
+					return s.release
+				case e.conflict != nil:
+					return s.decline(old, e.conflict)
+				case e.expired:
+					return s.selecting
+				default:
+					done = true
+				}
+			}
+		}
+		return s.unanswered(ctx, old)
+	}
+}
+
+// unanswered decides about an address that no server spoke about: if its router
+// is there, so are we (RFC 4436), and the lease holds until it ends (RFC 2131
+// §3.2). Otherwise a server is looked for; an address that is in use stays.
+func (s *session) unanswered(ctx context.Context, old *Lease) step {
+	router := old.FirstRouter()
+	if !router.IsValid() || old.RouterMAC == "" || s.config.Neighbour == nil {
+		return s.selecting
+	}
+	mac, err := s.config.Neighbour(ctx, router)
+	if err != nil || mac != old.RouterMAC {
+		return s.selecting
+	}
+	s.config.Log.Info("no DHCP server answers, but the router of last time does; keeping the address", "addr", old.Prefix)
+	return s.checking(old)
+}
+
+// selecting looks for a server until one offers something acceptable.
+func (s *session) selecting(ctx context.Context) step {
+	s.enter(Selecting)
+	s.open()
+	backoff := firstBackoff
+	for try := 0; ctx.Err() == nil; try++ {
+		s.wantsBroadcast = s.wantsBroadcast || try >= silentTries
+		sent := time.Now()
+		s.broadcast(s.newDiscover())
+		offer, next := s.collect(ctx, sent, sent.Add(around(backoff)))
+		switch {
+		case next != nil:
+			return next
+		case offer != nil:
+			return s.requesting(offer)
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+	return nil
+}
+
+// around adds or takes up to a second (RFC 2131 §4.1).
+func around(d time.Duration) time.Duration {
+	return d - time.Second + rand.N(2*time.Second)
+}
+
+// collect waits for an offer; the first acceptable one is taken unless it is of
+// another address than the one we would like, when that has 200 ms to come.
+func (s *session) collect(ctx context.Context, sent, until time.Time) (*Lease, step) {
+	var best *Lease
+	for {
+		e := s.next(ctx, until)
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil
+		case e.command == renew:
+			return best, s.selecting // now, and without the back-off
+		case e.command == release:
+			return nil, s.release
+		case e.conflict != nil && s.lease != nil:
+			return nil, s.decline(s.lease, e.conflict)
+		case e.expired:
+			continue
+		case e.answer == nil:
+			return best, nil
+		}
+		offer := s.offered(e.answer, sent)
+		switch {
+		case offer == nil:
+			continue
+		case e.answer.kind == dhcpv4.MessageTypeAck:
+			return nil, s.checking(offer)
+		case !s.wish.IsValid() || offer.Prefix.Addr() == s.wish:
+			return offer, nil
+		case best == nil:
+			best = offer
+			until = earlier(until, time.Now().Add(betterOffer))
+		}
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// offered reads an OFFER, or an ACK that answers the DISCOVER (RFC 4039).
+func (s *session) offered(a *answer, sent time.Time) *Lease {
+	if a.kind != dhcpv4.MessageTypeOffer && !(a.kind == dhcpv4.MessageTypeAck && a.rapid() && s.conflicts == 0) {
+		return nil
+	}
+	lease, err := parseLease(a.raw, sent)
+	if err != nil {
+		s.fail(fmt.Sprintf("refusing what %v offers", a.server), err)
+		return nil
+	}
+	return lease
+}
+
+// requesting takes an offer.
+func (s *session) requesting(offer *Lease) step {
+	return func(ctx context.Context) step {
+		s.enter(Requesting)
+		for _, wait := range requestTries {
+			sent := time.Now()
+			s.broadcast(s.newRequest(offer))
+			until := sent.Add(wait)
+			for done := false; !done; {
+				e := s.next(ctx, until)
+				switch {
+				case ctx.Err() != nil:
+					return nil
+				case e.answer != nil && e.answer.server != offer.Server:
+					continue // another server has no say in it
+				case e.answer != nil && e.answer.kind == dhcpv4.MessageTypeNak:
+					s.refused(e.answer)
+					return s.afterNAK
+				case e.answer != nil:
+					if lease := s.granted(e.answer, offer, sent); lease != nil {
+						return s.checking(lease)
+					}
+				case e.command == release:
+					return s.release
+				case e.conflict != nil && s.lease != nil:
+					return s.decline(s.lease, e.conflict)
+				case e.expired:
+					continue
+				default:
+					done = true
+				}
+			}
+		}
+		s.fail("no answer to a request", fmt.Errorf("%v offered %v and went silent", offer.Server, offer.Prefix.Addr()))
+		return s.selecting
+	}
+}
+
+// granted reads an ACK for an address; nil says that it is none, or not for
+// this address.
+func (s *session) granted(a *answer, asked *Lease, sent time.Time) *Lease {
+	if a.kind != dhcpv4.MessageTypeAck {
+		return nil
+	}
+	lease, err := parseLease(a.raw, sent)
+	if err == nil && lease.Prefix.Addr() != asked.Prefix.Addr() {
+		err = fmt.Errorf("it grants %v where %v was asked for", lease.Prefix.Addr(), asked.Prefix.Addr())
+	}
+	if err != nil {
+		s.fail(fmt.Sprintf("refusing what %v grants", a.server), err)
+		return nil
+	}
+	return lease
+}
+
+func (s *session) refused(a *answer) {
+	s.naks++
+	s.wish = netip.Addr{}
+	s.fail(fmt.Sprintf("%v refuses the address", a.server), errors.New(textOption(a.raw.Options, optMessage)))
+}
+
+// afterNAK begins anew, ever more slowly if offers are refused again and again.
+func (s *session) afterNAK(ctx context.Context) step {
+	s.drop(ctx)
+	if s.naks > 1 {
+		pause(ctx, min(time.Second<<min(s.naks-2, 4), 10*time.Second))
+	}
+	return s.selecting
+}
+
+// checking asks the neighbours whether one of them has the address (RFC 5227),
+// and puts it on the link if not.
+func (s *session) checking(lease *Lease) step {
+	return func(ctx context.Context) step {
+		s.enter(Checking)
+		addr := lease.Prefix.Addr()
+		s.unguard()
+		conn, err := s.config.ListenARP(addr)
+		if err != nil {
+			s.fail("cannot check for conflicts", err)
+			pause(ctx, time.Second)
+			return s.selecting
+		}
+		guard := &acd.Guard{Conn: conn, MAC: s.config.MAC, Addr: addr, Timing: acd.Quick, Log: s.config.Log}
+		err = guard.Probe(ctx)
+		if conflict, ok := errors.AsType[*acd.Conflict](err); ok {
+			_ = conn.Close()
+			return s.decline(lease, conflict)
+		}
+		if err == nil {
+			err = s.bind(ctx, lease)
+		}
+		if err != nil {
+			_ = conn.Close()
+			if ctx.Err() != nil {
+				return nil
+			}
+			s.fail("cannot use the lease", err)
+			pause(ctx, time.Second)
+			return s.selecting
+		}
+		s.hold(ctx, guard)
+		return s.bound
+	}
+}
+
+const (
+	// declineWait is the pause after a conflict. RFC 2131 §3.1 asks for 10 s "to
+	// avoid excessive network traffic in case of looping"; a first conflict is
+	// no loop.
+	declineWait = time.Second
+	declineLoop = 10 * time.Second
+	loopBegins  = 3
+)
+
+// decline tells the server that somebody else has the address.
+func (s *session) decline(lease *Lease, conflict *acd.Conflict) step {
+	return func(ctx context.Context) step {
+		s.conflicts++
+		s.fail("declining an address", conflict)
+		s.open()
+		s.broadcast(s.newDecline(lease, conflict.Error()))
+		if s.lease == nil || s.lease.Prefix.Addr() == lease.Prefix.Addr() {
+			s.forget(ctx)
+		}
+		s.use(s.lease)
+		s.wish = netip.Addr{}
+		s.enter(Declined)
+		wait := declineWait
+		if s.conflicts >= loopBegins {
+			wait = declineLoop
+		}
+		return s.idle(ctx, time.Now().Add(wait), s.selecting)
+	}
+}
+
+// idle waits until a moment for a command.
+func (s *session) idle(ctx context.Context, until time.Time, then step) step {
+	for {
+		e := s.next(ctx, until)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case e.command == renew:
+			return s.selecting
+		case e.command == release:
+			return s.release
+		case e == (event{}):
+			return then
+		}
+	}
+}

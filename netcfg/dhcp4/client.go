@@ -1,0 +1,222 @@
+package dhcp4
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"server22.local/appliance/netcfg/acd"
+)
+
+// Config tells a [Client] on which link it works and what for. MAC, Listen,
+// ListenARP, Bind and Log are needed.
+type Config struct {
+	MAC [6]byte
+	// ClientID is option 61 as it goes out, see [ClientID]; empty sends none.
+	ClientID []byte
+	// Hostname is sent so that the server may register it; "" sends none.
+	Hostname string
+	// Listen opens DHCP on the link, see the function of that name.
+	Listen func(context.Context) (Conn, error)
+	// ListenARP opens ARP on the link for one address.
+	ListenARP func(netip.Addr) (acd.Conn, error)
+	// Bind puts a lease on the link: address, routes and lifetimes. It is called
+	// with the new lease after each renewal, and with nil when there is none
+	// any more. When it returns, the address can be used.
+	Bind func(context.Context, *Lease) error
+	// Store keeps the lease over restarts; nil forgets it.
+	Store Store
+	// Neighbour returns the hardware address by which a router answers now; nil
+	// where that cannot be found out.
+	Neighbour func(context.Context, netip.Addr) (mac string, err error)
+	Log       *slog.Logger
+}
+
+// State is what a client is doing, in the words of RFC 2131 §4.4 where it has
+// any.
+type State string
+
+// The states of a client.
+const (
+	Stopped    State = "stopped"     // Run does not run
+	Rebooting  State = "init-reboot" // asking whether the address of last time still holds
+	Selecting  State = "selecting"
+	Requesting State = "requesting"
+	Checking   State = "checking" // for conflicts, before the address is used
+	Bound      State = "bound"
+	Renewing   State = "renewing"
+	Rebinding  State = "rebinding"
+	Declined   State = "declined" // waiting after a conflict
+	Released   State = "released" // waiting to be told to renew
+)
+
+// Status is what a client shows of itself.
+type Status struct {
+	State State `json:"state"`
+	// Since is when the state was entered.
+	Since time.Time `json:"since"`
+	// Lease is the lease that is in use, nil for none. Do not modify it.
+	Lease *Lease `json:"lease,omitempty"`
+	// Conflicts counts the addresses that were declined since the last success.
+	Conflicts int `json:"conflicts,omitempty"`
+	// LastError is the last thing that went wrong, and When.
+	LastError     string    `json:"last_error,omitempty"`
+	LastErrorTime time.Time `json:"last_error_time,omitzero"`
+}
+
+// Client gets an address from a DHCP server and keeps it.
+//
+// Run is one actor: everything that happens (messages, timers, conflicts,
+// commands) is handled on its goroutine, one after the other, in functions that
+// each are a state and return the next.
+type Client struct {
+	config   Config
+	commands chan request
+	running  chan struct{} // capacity 1: held while Run runs
+
+	mu     sync.Mutex // guards all following fields
+	status Status
+}
+
+type command int
+
+const (
+	renew command = iota + 1
+	release
+)
+
+// request is a command and the channel to close when it is done.
+type request struct {
+	command command
+	done    chan struct{}
+}
+
+// New makes a client; Run starts it.
+func New(config Config) *Client {
+	return &Client{
+		config:   config,
+		commands: make(chan request),
+		running:  make(chan struct{}, 1),
+		status:   Status{State: Stopped, Since: time.Now()},
+	}
+}
+
+// Status says what the client is doing. It may be called at any time.
+func (c *Client) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.status
+}
+
+// Renew begins to extend the lease now, or to ask for one without waiting any
+// longer.
+func (c *Client) Renew(ctx context.Context) error { return c.command(ctx, renew) }
+
+// Release gives the address back and forgets it; the client then waits for
+// Renew. It returns when the address is off the link.
+func (c *Client) Release(ctx context.Context) error { return c.command(ctx, release) }
+
+// ErrStopped is the error of commands to a client that does not run, because
+// its link has no carrier or another program configures it.
+var ErrStopped = errors.New("the DHCP client is not running")
+
+func (c *Client) command(ctx context.Context, cmd command) error {
+	select {
+	case c.running <- struct{}{}:
+		<-c.running
+		return ErrStopped
+	default:
+	}
+	r := request{cmd, make(chan struct{})}
+	select {
+	case c.commands <- r:
+	case <-ctx.Done():
+		return fmt.Errorf("telling the DHCP client: %w", ctx.Err())
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the DHCP client: %w", ctx.Err())
+	}
+}
+
+// Run works from the moment the link has carrier until ctx ends, which is when
+// it has lost it; then it returns nil. The address stays on the link. Run
+// may be called again afterwards: the client then asks whether the address
+// still holds where the link is now connected.
+func (c *Client) Run(ctx context.Context) error {
+	c.running <- struct{}{}
+	defer func() { <-c.running }()
+	defer c.enter(Stopped)
+
+	conn, err := c.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	defer cancel()
+	s := &session{Client: c, conn: conn, answers: make(chan answer), conflict: make(chan *acd.Conflict, 1), lease: c.Status().Lease}
+	reader.Go(func() { s.readAnswers(ctx) })
+	defer s.close()
+	for next := s.begin; next != nil && ctx.Err() == nil; {
+		next = next(ctx)
+	}
+	return nil
+}
+
+// listenAgain is the pause before a socket that could not be opened is tried
+// again: the link may just be changing.
+const listenAgain = time.Second
+
+func (c *Client) listen(ctx context.Context) (Conn, error) {
+	for try := 1; ; try++ {
+		conn, err := c.config.Listen(ctx)
+		if err == nil || ctx.Err() != nil || try == 5 {
+			return conn, err
+		}
+		c.fail("cannot open DHCP on the link", err)
+		pause(ctx, listenAgain)
+	}
+}
+
+// enter changes the state that others see.
+func (c *Client) enter(state State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.config.Log.Debug("dhcp state", "from", c.status.State, "to", state)
+	c.status.State, c.status.Since = state, time.Now()
+}
+
+// fail notes what went wrong.
+func (c *Client) fail(what string, err error) {
+	c.config.Log.Warn(what, "err", err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status.LastError, c.status.LastErrorTime = fmt.Sprintf("%s: %v", what, err), time.Now()
+}
+
+// pause returns false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func newXID() (id [4]byte) {
+	_, _ = rand.Read(id[:]) // never fails
+	return id
+}
