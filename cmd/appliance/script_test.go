@@ -14,12 +14,21 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"server22.local/appliance/internal/control"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"appliance": main})
+	testscript.Main(leakChecked{m}, map[string]func(){"appliance": main})
+}
+
+// leakChecked lets testscript clean up after the check, which would exit.
+type leakChecked struct{ m *testing.M }
+
+func (l leakChecked) Run() (code int) {
+	goleak.VerifyTestMain(l.m, goleak.Cleanup(func(c int) { code = c }))
+	return code
 }
 
 // TestScripts runs testdata/*.txtar: what users type, and what they see.
