@@ -3,6 +3,7 @@ package discovery
 import (
 	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -48,7 +49,8 @@ func clockJumps() (*os.File, error) {
 }
 
 func armClock(fd int) error {
-	never := unix.ItimerSpec{Value: unix.Timespec{Sec: 1 << 33}}
+	// The last second that a 32-bit system can name.
+	never := unix.ItimerSpec{Value: unix.Timespec{Sec: math.MaxInt32}}
 	err := unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME|unix.TFD_TIMER_CANCEL_ON_SET, &never, nil)
 	return os.NewSyscallError("timerfd_settime", err)
 }
