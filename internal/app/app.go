@@ -18,6 +18,7 @@ import (
 	"server22.local/appliance/internal/health"
 	"server22.local/appliance/internal/httpd"
 	"server22.local/appliance/netcfg"
+	"server22.local/appliance/realtime"
 	"server22.local/appliance/systemd"
 )
 
@@ -60,7 +61,9 @@ type App struct {
 	settings sync.Mutex // one writer of settings.toml at a time
 	moving   sync.Mutex // one writer of site at a time
 
+	metrics   *httpd.Metrics
 	server    *httpd.Server
+	realtime  *realtime.Server
 	responder *discovery.Responder // nil where discovery is off
 }
 
@@ -75,6 +78,7 @@ func New(opts Options) *App {
 		watcher: netcfg.NewWatcher(netcfg.WatcherConfig{ResolvConf: netcfg.DefaultResolvConf, Log: log}),
 		reloads: make(chan chan<- error),
 		events:  events.ring,
+		metrics: httpd.NewMetrics(),
 	}
 	a.account = admin.NewAccount(opts.Loaded.Admin.PasswordHash, a.saveHash)
 	a.parts = &parts{health: a.health, log: log}
@@ -177,6 +181,8 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 		Listeners: listeners, Guard: a.guard, Log: a.log,
 		MaxBody: int64(a.cfg().Realtime.MaxPayload), MaxConns: maxConns(),
 	})
+	a.realtime = a.newRealtime(a.cfg())
+	a.gauges()
 	if err := a.routes(); err != nil {
 		return err
 	}
@@ -226,6 +232,7 @@ func (a *App) startParts(ctx context.Context) {
 	list := []part{
 		{"network watch", a.watcher.Run},
 		{"network events", a.followNetwork},
+		{"realtime", a.endRealtime},
 		{"reload", a.followReloads},
 		{"control socket", a.controlServer().Run},
 		{"systemd", a.followHealth},

@@ -25,6 +25,8 @@ func (a *App) routes() error {
 	s := a.server
 	s.Handle("GET /healthz", httpd.HealthHandler())
 	s.Handle("GET /readyz", httpd.ReadyHandler(a.health.Conditions))
+	s.Handle("GET /metrics", a.metrics)
+	s.Handle("/socket.io/", a.realtime)
 	s.Handle("GET /api/v1/status", httpd.StatusHandler(a.status))
 	s.Handle("GET /api/v1/qr.svg", http.HandlerFunc(a.serveQR))
 	api := admin.API{Account: a.account, Backend: a, Allow: a.isAdmin}
@@ -80,6 +82,9 @@ func (a *App) status(r *http.Request) httpd.Status {
 	status.Claim, status.Admin = "unclaimed", a.isAdmin(r)
 	if a.account.Claimed() {
 		status.Claim = "claimed"
+	}
+	if a.realtime != nil {
+		status.Clients = new(a.realtime.Engine().Clients())
 	}
 	for _, link := range s.links() {
 		i := httpd.Interface{Name: link.Name, MAC: link.MAC.String(), Up: link.Up && link.Carrier, Addresses: []string{}}

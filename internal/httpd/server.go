@@ -72,17 +72,20 @@ func (s *Server) Run(ctx context.Context, grace time.Duration) error {
 			return nil
 		})
 	}
-	stop := context.AfterFunc(ctx, func() { s.shutdown(grace) })
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		s.shutdown(grace)
+	})
 	close(s.ready)
 	err := group.Wait()
 	if !stop() {
-		// The shutdown has begun; Serve returns at its beginning.
-		s.shutdown(grace)
+		<-ended // Serve returns when the shutdown begins
 	}
 	return err
 }
 
-// shutdown may be called more than once.
+// shutdown waits for requests for as long as the grace time, then cuts them.
 func (s *Server) shutdown(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace) // ctx has ended already
 	defer cancel()

@@ -112,12 +112,12 @@ func cleanName(urlPath string) (string, bool) {
 	if strings.ContainsAny(urlPath, "\\\x00") {
 		return "", false
 	}
-	name := strings.TrimPrefix(path.Clean("/"+urlPath), "/")
-	for part := range strings.SplitSeq(name, "/") {
-		if strings.HasPrefix(part, ".") {
+	for part := range strings.SplitSeq(urlPath, "/") {
+		if strings.HasPrefix(part, ".") { // hidden, or a way out
 			return "", false
 		}
 	}
+	name := strings.TrimPrefix(path.Clean("/"+urlPath), "/")
 	if name == "" {
 		name = "."
 	}
