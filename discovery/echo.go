@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// echoTime is for how long a packet of ours is known when it comes back: from
-// the loop of this host, by another interface in the same network, or from a
-// reflector.
+// echoTime is for how long a packet of ours is known when it comes back: by the
+// loop of this host, or by another interface in the same network. The packet of
+// another host that proposes the same is none of ours; its address tells.
 const echoTime = 2 * time.Second
 
 // echoes are the packets sent last.

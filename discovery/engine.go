@@ -146,7 +146,10 @@ func isDue(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
 
 // receive deals with one packet.
 func (e *engine) receive(now time.Time, p *packet) {
-	if !slices.Contains(e.links, p.link) || e.echoes.has(now, p.data) {
+	if !slices.Contains(e.links, p.link) {
+		return // it is closed
+	}
+	if e.sameHost(p.from.Addr()) && e.echoes.has(now, p.data) {
 		return
 	}
 	if p.unicast && !p.link.ifi.onLink(p.from.Addr()) {

@@ -70,6 +70,15 @@ func (f *fabric) deliver(lan string, from, to netip.AddrPort, b []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b = slices.Clone(b)
+	f.toSockets(lan, from, to, b)
+	for _, p := range f.taps {
+		if p.lan == lan {
+			p.take(from, to, b)
+		}
+	}
+}
+
+func (f *fabric) toSockets(lan string, from, to netip.AddrPort, b []byte) {
 	for s := range f.sockets {
 		mine := s.group && to == s.fam.group() || !s.group && to.Addr() == s.addr && to.Port() == port
 		if s.lan == lan && mine {
@@ -77,11 +86,6 @@ func (f *fabric) deliver(lan string, from, to netip.AddrPort, b []byte) {
 			case s.inbox <- datagram{b, from}:
 			default: // a full buffer drops, as the kernel's does
 			}
-		}
-	}
-	for _, p := range f.taps {
-		if p.lan == lan {
-			p.take(from, to, b)
 		}
 	}
 }
@@ -226,8 +230,37 @@ type tap struct {
 	lan  string
 	addr netip.Addr
 
-	mu    sync.Mutex // guards all following fields
-	heard []*sighting
+	mu        sync.Mutex // guards all following fields
+	heard     []*sighting
+	listeners []chan *sighting
+}
+
+// listen calls f for each packet that is heard until stop is called. f may
+// send.
+func (p *tap) listen(f func(*sighting)) (stop func()) {
+	ch := make(chan *sighting, 1024)
+	quit, done := make(chan struct{}), make(chan struct{})
+	p.mu.Lock()
+	p.listeners = append(p.listeners, ch)
+	p.mu.Unlock()
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case s := <-ch:
+				f(s)
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() {
+		p.mu.Lock()
+		p.listeners = slices.DeleteFunc(p.listeners, func(c chan *sighting) bool { return c == ch })
+		p.mu.Unlock()
+		close(quit)
+		<-done
+	}
 }
 
 // A sighting is a packet that was on the LAN.
@@ -261,7 +294,11 @@ func (p *tap) take(from, to netip.AddrPort, b []byte) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.heard = append(p.heard, &sighting{time.Now(), from, to, msg, len(b), b})
+	s := &sighting{time.Now(), from, to, msg, len(b), b}
+	p.heard = append(p.heard, s)
+	for _, ch := range p.listeners {
+		ch <- s
+	}
 }
 
 // sendRaw sends bytes from a port of the tap.

@@ -41,7 +41,7 @@ func DefaultFilter(i Interface) bool {
 }
 
 // SystemInterfaces reads the interfaces of this host as they are now. It
-// cannot tell tentative addresses from others; see [Watch] for events.
+// cannot tell tentative addresses from others; the kernel's events do.
 func SystemInterfaces() ([]Interface, error) {
 	all, err := net.Interfaces()
 	if err != nil {
