@@ -103,6 +103,9 @@ func (d *jsonDecoder) attach(data []byte) (*Packet, error) {
 	if p == nil {
 		return nil, invalid("an attachment without a packet")
 	}
+	if data == nil {
+		data = []byte{} // nil would go out as null
+	}
 	p.Attachments = append(p.Attachments, data)
 	if d.missing--; d.missing > 0 {
 		return nil, nil

@@ -28,6 +28,9 @@ type fixture func(log *slog.Logger) http.Handler
 var fixtures = map[string]fixture{
 	"engineio":     engineIO,
 	"engineclient": engineClient,
+	"socketio":     socketIO,
+	"client":       client,
+	"defaults":     defaults,
 }
 
 func main() {
