@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -25,12 +24,6 @@ func serve(t testing.TB, io *realtime.Server) (url string) {
 		defer cancel()
 		if err := io.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
-			for _, n := range io.Namespaces() {
-				t.Logf("%s: %d sockets, rooms %v", n.Name(), n.Len(), n.Rooms())
-			}
-			t.Logf("%d sessions", io.Engine().Clients())
-			buf := make([]byte, 1<<20)
-			t.Logf("%s", buf[:runtime.Stack(buf, true)])
 		}
 		srv.Close()
 	})

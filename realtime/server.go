@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"server22.local/appliance/realtime/engineio"
 	"server22.local/appliance/realtime/packet"
@@ -198,11 +199,20 @@ func (s *Server) accept(es *engineio.Socket) engineio.Receiver {
 	return c
 }
 
+// farewellWait bounds how long Shutdown waits for clients to take notice: one
+// that polls may be between two polls, or gone.
+const farewellWait = 2 * time.Second
+
 // Shutdown ends all sessions as "server shutting down", for which clients
 // come back by themselves, and returns when all handlers have, or with the
 // error of ctx. New sessions are refused.
 func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.engine.Shutdown(ctx)
+	farewell, cancel := context.WithTimeout(ctx, farewellWait)
+	defer cancel()
+	err := s.engine.Shutdown(farewell)
+	if ctx.Err() == nil {
+		err = nil // those who have not fetched their farewell by now have left
+	}
 	ended := make(chan struct{})
 	go func() {
 		s.alive.Wait()
