@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"server22.local/appliance/internal/app"
+	"server22.local/appliance/internal/config"
+	"server22.local/appliance/realtime/client"
+)
+
+// target is the appliance that a verb talks to as any client does: the one on
+// this machine, or the one of --url.
+type target struct {
+	url     string
+	token   string
+	timeout time.Duration // of the whole verb; 0 is none
+}
+
+// addFlags adds the flags of verbs that have a target.
+func (t *target) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&t.url, "url", "u", os.Getenv("APPLIANCE_URL"), "`URL` of the appliance (default: the one on this machine, else that of the configured name)")
+	cmd.Flags().DurationVarP(&t.timeout, "timeout", "W", 0, "give up after this `TIME`, as in 10s, and exit with 124")
+}
+
+// bound gives the context of a verb its time.
+func (t *target) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if t.timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, t.timeout, errTimeout)
+}
+
+var errTimeout = errors.New("nothing came in time")
+
+// resolve finds out where the appliance is.
+func (inv *invocation) resolve(ctx context.Context, t *target) error {
+	if loaded, err := config.Load(inv.sources()); err == nil && t.token == "" {
+		t.token = loaded.Access.Token
+	}
+	if t.url != "" {
+		if !strings.Contains(t.url, "://") {
+			t.url = "http://" + t.url
+		}
+		return nil
+	}
+	if status, err := inv.status(ctx); err == nil {
+		if address, ok := app.AddressURL(status.URLs); ok {
+			t.url = address
+			return nil
+		}
+	}
+	name := "server22"
+	if loaded, err := config.Load(inv.sources()); err == nil {
+		name = loaded.Name
+	}
+	t.url = "http://" + name + ".local/"
+	return nil
+}
+
+// options are how we come in: with the token, if there is one, and given up
+// after a few seconds, as nobody waits longer for a command.
+func (t *target) options() client.Options {
+	o := client.Options{Timeout: 10 * time.Second, Header: http.Header{}}
+	if t.token != "" {
+		o.Header.Set("Authorization", "Bearer "+t.token)
+	}
+	return o
+}
+
+// namespace is the URL of a namespace of the appliance.
+func (t *target) namespace(name string) (string, error) {
+	u, err := url.Parse(t.url)
+	if err != nil || u.Host == "" {
+		return "", usage(fmt.Errorf("%q is not a URL", t.url), "as in --url http://server22.local/")
+	}
+	u.Path = name
+	return u.String(), nil
+}
+
+// dial connects to a namespace.
+func (inv *invocation) dial(ctx context.Context, t *target, namespace string) (*client.Socket, error) {
+	if err := inv.resolve(ctx, t); err != nil {
+		return nil, err
+	}
+	at, err := t.namespace(namespace)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := client.Dial(ctx, at, t.options())
+	if err != nil {
+		return nil, t.failure(ctx, err)
+	}
+	return socket, nil
+}
+
+// failure gives an error on the way to the appliance its exit code.
+func (t *target) failure(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errTimeout) {
+		return &failure{exitTimeout, errTimeout, ""}
+	}
+	if refusal, ok := errors.AsType[*client.AckError](err); ok {
+		var more struct{ Hint string }
+		_ = json.Unmarshal(refusal.Data, &more) // a refusal without a hint is one too
+		return &failure{exitRefused, errors.New(refusal.Message), more.Hint}
+	}
+	if refusal, ok := errors.AsType[*client.Refusal](err); ok {
+		return &failure{exitRefused, refusal, ""}
+	}
+	if httpErr, ok := errors.AsType[*client.HTTPError](err); ok {
+		return &failure{exitRefused, httpErr, "'curl -i " + t.url + "' shows the whole answer"}
+	}
+	return &failure{exitUnreachable, fmt.Errorf("no appliance answers at %s: %w", t.url, err), "is it on, and on this network? 'appliance discover' lists those that are found; --url names one"}
+}
+
+// value is what a text means everywhere on the appliance: JSON if it is, else
+// a string, else bytes (docs/protocol.md, Values).
+func value(text []byte) any {
+	switch {
+	case json.Valid(text):
+		var compact bytes.Buffer
+		if json.Compact(&compact, text) == nil {
+			return json.RawMessage(compact.Bytes())
+		}
+		return json.RawMessage(text)
+	case utf8.Valid(text):
+		return string(text)
+	default:
+		return bytes.Clone(text)
+	}
+}
