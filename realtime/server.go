@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"server22.local/appliance/realtime/clientdist"
 	"server22.local/appliance/realtime/engineio"
 	"server22.local/appliance/realtime/packet"
 )
@@ -38,9 +40,21 @@ func New(o Options) *Server {
 	return s
 }
 
-// ServeHTTP serves the protocol.
+// ServeHTTP serves the protocol, and the JavaScript client unless
+// Options.NoClient.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.o.NoClient && !strings.HasSuffix(r.URL.Path, "/") && s.serveClient(w, r) {
+		return
+	}
 	s.engine.ServeHTTP(w, r)
+}
+
+func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) bool {
+	if s.o.Engine.CORS != nil && strings.HasPrefix(path.Base(r.URL.Path), "socket.io.") && s.o.Engine.CORS.Apply(w.Header(), r) {
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	}
+	return clientdist.Serve(w, r)
 }
 
 // Engine returns the Engine.IO server beneath.
