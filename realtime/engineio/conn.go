@@ -35,7 +35,8 @@ type conn struct {
 	socket *Socket
 	joined bool // the session uses this connection; before, it is a candidate
 	reader frame.Reader
-	rest   bool // the stream is only drained, for the sake of the close frame
+	early  []byte // came with the handshake's request
+	rest   bool   // the stream is only drained, for the sake of the close frame
 }
 
 // scratch is what a flush needs and nobody keeps.
@@ -136,6 +137,14 @@ func (c *conn) writeAll(segments [][]byte, timeout time.Duration) error {
 // readLoop reads until the connection ends.
 func (c *conn) readLoop() {
 	defer c.ended()
+	if c.early != nil {
+		c.reader.Feed(c.early)
+		c.early = nil
+		if err := c.handle(); err != nil {
+			c.lost(err)
+			return
+		}
+	}
 	for {
 		if err := c.readSome(); err != nil {
 			c.lost(err)

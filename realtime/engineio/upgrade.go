@@ -21,17 +21,17 @@ var probeAnswer = frame.Append(nil, frame.Text, []byte("3probe"))
 
 // serveCandidate serves a WebSocket that names a session.
 func (s *Server) serveCandidate(w http.ResponseWriter, r *http.Request, socket *Socket) *ConnectionError {
-	c, err := s.upgrade(w, r, "", socket.version)
+	c, head, err := s.upgrade(w, r, "", socket.version)
 	if err != nil {
 		return err
 	}
-	c.socket = socket
+	c.control(head.flat)
 	if !socket.admit(c) {
-		c.socket = nil
 		c.control(frame.AppendClose(nil, frame.CodeNone))
 		c.nc.Close()
 		return nil
 	}
+	c.socket = socket
 	timer := time.AfterFunc(s.o.UpgradeTimeout, func() { socket.expire(c) })
 	go func() {
 		defer timer.Stop()
