@@ -44,6 +44,17 @@ func (q *sendQueue) push(it item) {
 	q.queued += it.packet.size
 }
 
+// takeBack removes the last packet if it is p.
+func (q *sendQueue) takeBack(p *Packet) {
+	last := len(q.queue) - 1
+	if last < 0 || q.queue[last].packet != p {
+		return
+	}
+	q.queue[last] = item{}
+	q.queue = q.queue[:last]
+	q.queued -= p.size
+}
+
 // take moves all that is queued to dst.
 func (q *sendQueue) take(dst []item) []item {
 	dst = append(dst, q.queue...)

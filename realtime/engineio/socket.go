@@ -311,10 +311,11 @@ func (s *Socket) end(reason Reason, err error, how ending) {
 	if s.done != nil {
 		close(s.done)
 	}
-	candidate := s.candidate
-	s.candidate = nil
-	ws := s.ws
-	if how != graceful {
+	candidate, ws := s.candidate, s.ws
+	if how == graceful {
+		candidate = nil // it may still fetch the farewell
+	} else {
+		s.candidate = nil
 		s.clear()
 	}
 	s.mu.Unlock()

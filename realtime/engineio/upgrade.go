@@ -126,10 +126,10 @@ func (s *Socket) noop(c *conn, p *poll) bool {
 }
 
 // adopt makes the candidate the transport of the session. What was queued
-// meanwhile goes out on it.
+// meanwhile goes out on it, be it the session's last words.
 func (s *Socket) adopt(c *conn) error {
 	s.mu.Lock()
-	if s.state != open || s.candidate != c {
+	if s.state == gone || s.candidate != c {
 		s.mu.Unlock()
 		return errNoUpgrade
 	}
@@ -140,8 +140,16 @@ func (s *Socket) adopt(c *conn) error {
 		p.upgraded = true
 		p.ready <- struct{}{}
 	}
+	ended := s.state == closing
+	if ended {
+		s.takeBack(closePacket) // a WebSocket says it by a frame
+	}
 	flush := len(s.queue) > 0 && s.schedule()
 	s.mu.Unlock()
+	if ended {
+		c.farewell(graceful, nil)
+		return nil
+	}
 	if hook := s.server.o.Hooks.Upgraded; hook != nil {
 		hook(s)
 	}
