@@ -83,6 +83,25 @@ func TestAddressChanges(t *testing.T) {
 	})
 }
 
+// Right after an announcement, a new address is told at once, and alone: its
+// set may not be repeated yet, and is safe in caches for a second (§6, §10.2).
+func TestAddressRightAfterAnnouncement(t *testing.T) {
+	inLab(t, func(l *lab) {
+		p := l.lanTap()
+		m := l.run("server22", Config{})
+		for !m.State().Host().Held {
+			time.Sleep(10 * time.Millisecond)
+		}
+		p.clear()
+		m.SetInterfaces([]Interface{eth(2, "eth0", "192.168.7.2/24", "192.168.7.20/24", "fe80::2/64")})
+		checkTexts(t, "announced", find(p.await(time.Millisecond).msg.Answer, host, dns.TypeA), []string{"192.168.7.20"})
+		settle()
+		checkTTLs(t, p.responses(), "server22.local. IN A 192.168.7.2", 120)
+		checkTTLs(t, p.responses(), "server22.local. IN A 192.168.7.20", 120, 120)
+		checkRate(t, p.responses(), time.Second)
+	})
+}
+
 // The last address of a family takes its link with it, and is withdrawn over
 // the other.
 func TestFamilyVanishes(t *testing.T) {

@@ -15,6 +15,10 @@ const (
 	announceInterval = time.Second
 )
 
+// setGrace is for how long after a record was told another of its set may be
+// told alone: caches forgive a second (§10.2), of which packets may lose some.
+const setGrace = 800 * time.Millisecond
+
 // rateLimit is how long a record is not multicast again on one link (§6).
 const rateLimit = time.Second
 
@@ -261,7 +265,7 @@ func (l *link) stepMulticast(now time.Time) {
 				continue
 			}
 			if l.takeDue(r, now) {
-				list = l.withSet(list, r)
+				list = l.withSet(list, r, now)
 			}
 		}
 	}
@@ -277,7 +281,7 @@ func (l *link) stepMulticast(now time.Time) {
 func (l *link) takeDue(r *record, now time.Time) bool {
 	due := isDue(r.due, now)
 	if isDue(r.announce, now) {
-		if earliest := l.lastSent(r).Add(rateLimit); earliest.After(now) && !due {
+		if earliest := l.announceable(r, now); earliest.After(now) && !due {
 			r.announce = earliest
 			return false
 		}
@@ -291,13 +295,31 @@ func (l *link) takeDue(r *record, now time.Time) bool {
 	return due
 }
 
+// announceable is when the record may be announced: together with the rest of
+// its set, or at once if that has been told just now.
+func (l *link) announceable(r *record, now time.Time) time.Time {
+	earliest := r.sent.Add(rateLimit)
+	if r.sort.flush() {
+		l.records.set(r, func(o *record) {
+			if age := now.Sub(o.sent); age >= setGrace && age < rateLimit {
+				earliest = o.sent.Add(rateLimit)
+			}
+		})
+	}
+	return earliest
+}
+
 // withSet adds a record to a list; a unique one with all others of its set,
 // since together they are told to be complete (§10.2).
-func (l *link) withSet(list []*record, r *record) []*record {
+func (l *link) withSet(list []*record, r *record, now time.Time) []*record {
 	if !r.sort.flush() {
 		return appendNew(list, r)
 	}
-	l.records.set(r, func(o *record) { list = appendNew(list, o) })
+	l.records.set(r, func(o *record) {
+		if o == r || now.Sub(o.sent) >= setGrace {
+			list = appendNew(list, o)
+		}
+	})
 	return list
 }
 

@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"errors"
+	"flag"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +12,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The tests in namespaces sleep most of the time, side by side.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestFirstLife(t *testing.T) {
 	inLab(t, func(l *lab) {
