@@ -51,7 +51,7 @@ type Message struct {
 
 // overhead is what a message costs beside its content, in bytes: an estimate
 // that keeps a flood of empty messages from being free.
-const overhead = 96
+const overhead = 192
 
 // Size is what the message is counted as against a bound in bytes.
 func (m *Message) Size() int64 {

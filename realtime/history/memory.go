@@ -15,6 +15,7 @@ type Memory struct {
 	total     int64
 	now       func() time.Time
 
+	order    sync.Mutex // held while done is called, so that calls are in order; before mu
 	mu       sync.Mutex
 	used     int64
 	channels map[string]*ring
@@ -40,8 +41,10 @@ func NewMemory(r Retention, total int64) *Memory {
 	return &Memory{retention: r, total: total, now: time.Now, channels: make(map[string]*ring)}
 }
 
-// Append stores m; done is called before it returns.
+// Append stores m; done is called before it returns, and must not append itself.
 func (l *Memory) Append(m Message, done func(Receipt, error)) {
+	l.order.Lock()
+	defer l.order.Unlock()
 	receipt, err := l.append(m)
 	if done != nil {
 		done(receipt, err)
@@ -106,8 +109,10 @@ func (c *ring) bySeq(seq uint64) *Message {
 
 // find returns the index of the first message whose number is seq or more.
 func (c *ring) find(seq uint64) (int, bool) {
-	return slices.BinarySearchFunc(c.kept(), seq, func(m Message, seq uint64) int { return cmp.Compare(m.Seq, seq) })
+	return slices.BinarySearchFunc(c.kept(), seq, bySeq)
 }
+
+func bySeq(m Message, seq uint64) int { return cmp.Compare(m.Seq, seq) }
 
 // drop gives up the oldest message and returns its size.
 func (c *ring) drop() int64 {
@@ -166,16 +171,7 @@ func (l *Memory) Read(_ context.Context, q Query) ([]Message, error) {
 		return nil, nil
 	}
 	l.trim(c, l.now())
-	kept := c.kept()
-	if q.Before > 0 {
-		i, _ := c.find(q.Before)
-		kept = kept[:i]
-	}
-	if q.After > 0 {
-		i, _ := slices.BinarySearchFunc(kept, q.After+1, func(m Message, seq uint64) int { return cmp.Compare(m.Seq, seq) })
-		kept = kept[i:]
-	}
-	return q.pick(kept), nil
+	return q.pick(q.within(c.kept())), nil
 }
 
 // pick returns a copy of what q asks for among messages within its numbers.

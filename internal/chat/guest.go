@@ -1,0 +1,129 @@
+package chat
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"maps"
+	"slices"
+
+	"golang.org/x/time/rate"
+
+	"server22.local/appliance/realtime"
+)
+
+// guest is a socket in the chat.
+type guest struct {
+	socket *realtime.Socket
+	device string // its identity, if it gave a token; not the token itself
+	nick   string // that it used last
+	rooms  map[string]*room
+	limit  *rate.Limiter
+}
+
+// identity says who somebody is over several connections: a device's if it has
+// shown a token, else the name, which anybody may take.
+func identity(device, nick string) string {
+	if device != "" {
+		return "device:" + device
+	}
+	return "nick:" + fold(nick)
+}
+
+// hashToken makes of a device's token, a secret, what may be stored.
+func hashToken(token string) string {
+	if token == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("chat device\x00" + token))
+	return base64.RawURLEncoding.EncodeToString(sum[:15])
+}
+
+// arrive makes a guest of a socket that has connected.
+func (c *Chat) arrive(s *realtime.Socket) {
+	var auth struct {
+		Device string `json:"device"`
+	}
+	_ = s.Auth(&auth) // whatever else it may be, it is no token
+	g := &guest{
+		socket: s, device: hashToken(auth.Device), rooms: make(map[string]*room),
+		limit: rate.NewLimiter(rate.Limit(c.cfg.Rate), c.cfg.Burst),
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.guests[s] = g
+}
+
+// part takes a socket that has ended out of its rooms.
+func (c *Chat) part(s *realtime.Socket, _ realtime.Reason) {
+	c.mu.Lock()
+	g := c.guests[s]
+	delete(c.guests, s)
+	var rooms []*room
+	if g != nil {
+		rooms = slices.Collect(maps.Values(g.rooms))
+	}
+	c.mu.Unlock()
+	for _, r := range rooms {
+		c.takeOut(r, s)
+	}
+}
+
+// takeOut ends a socket's stay in a room, and tells those who stay.
+func (c *Chat) takeOut(r *room, s *realtime.Socket) {
+	nick, left := r.exit(s)
+	s.Leave(inRoom(r.name))
+	c.mu.Lock()
+	if g := c.guests[s]; g != nil {
+		delete(g.rooms, r.name)
+	}
+	empty := r.size() == 0 && c.rooms[r.name] == r
+	if empty {
+		delete(c.rooms, r.name)
+	}
+	c.mu.Unlock()
+	if empty {
+		c.release(r.name)
+	}
+	if left {
+		c.emit(c.to(r.name), "presence", presence{Room: r.name, Nick: nick})
+	}
+}
+
+// presence says that somebody came or went.
+type presence struct {
+	Room   string `json:"room"`
+	Nick   string `json:"nick"`
+	Joined bool   `json:"joined"`
+}
+
+// emitter is a choice of receivers.
+type emitter interface {
+	Emit(event string, args ...any) error
+}
+
+func (c *Chat) emit(to emitter, event string, value any) {
+	if err := to.Emit(event, value); err != nil {
+		c.cfg.Logger.Debug("emitting", "event", event, "error", err)
+	}
+}
+
+// member returns the room and the name under which a socket is in it.
+func (c *Chat) member(s *realtime.Socket, name string) (*guest, *room, string, error) {
+	c.mu.Lock()
+	g := c.guests[s]
+	var r *room
+	if g != nil {
+		r = g.rooms[name]
+	}
+	c.mu.Unlock()
+	if r == nil {
+		return nil, nil, "", noMember(name)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return g, r, r.members[s], nil
+}
+
+func noMember(name string) error {
+	return forbidden("not_joined", "emit join with the room and your nick first", "you are not in the room %q", name)
+}
