@@ -42,6 +42,7 @@ type Account struct {
 	hash     string
 	code     string
 	sessions map[[sha256.Size]byte]time.Time // by hashed token: last use
+	changed  chan struct{}                   // closed at the next claim, password or reset
 }
 
 // NewAccount returns the account with that password hash; "" is not claimed
@@ -50,6 +51,7 @@ func NewAccount(hash string, save func(hash string) error) *Account {
 	return &Account{
 		save: save, attempts: rate.NewLimiter(rate.Every(attemptEvery), attemptBurst),
 		hash: hash, code: newCode(), sessions: map[[sha256.Size]byte]time.Time{},
+		changed: make(chan struct{}),
 	}
 }
 
@@ -71,15 +73,30 @@ func (a *Account) Code() string {
 	return a.code
 }
 
+// Changed returns a channel that is closed at the next claim, password or
+// reset. Ask for it before looking.
+func (a *Account) Changed() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.changed
+}
+
 // SetHash follows a change of the configuration. Sessions of another password
 // end.
 func (a *Account) SetHash(hash string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if hash != a.hash {
-		a.hash = hash
-		clear(a.sessions)
+		a.become(hash)
 	}
+}
+
+// become takes a password and ends every session; the caller holds the lock.
+func (a *Account) become(hash string) {
+	a.hash = hash
+	clear(a.sessions)
+	close(a.changed)
+	a.changed = make(chan struct{})
 }
 
 // Claim sets the first password, and opens a session.
@@ -152,8 +169,7 @@ func (a *Account) keep(hash string) error {
 	if err := a.save(hash); err != nil {
 		return fmt.Errorf("keeping the password: %w", err)
 	}
-	a.hash = hash
-	clear(a.sessions)
+	a.become(hash)
 	return nil
 }
 

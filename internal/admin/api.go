@@ -45,6 +45,8 @@ type Backend interface {
 	Events(after uint64) []Event
 	// Reload reads the configuration anew.
 	Reload(ctx context.Context) error
+	// SetClock tells the time to a device that does not know it.
+	SetClock(now time.Time)
 }
 
 // API is the administrator's HTTP API. Mount it with Routes.
@@ -68,6 +70,7 @@ func (a *API) Routes() map[string]http.Handler {
 		"PATCH /api/v1/admin/settings": a.only(a.patchSettings),
 		"GET /api/v1/admin/events":     a.only(a.getEvents),
 		"POST /api/v1/admin/reload":    a.only(a.reload),
+		"POST /api/v1/admin/clock":     a.only(a.setClock),
 	}
 	if a.Local {
 		routes["GET /api/v1/admin/code"] = a.only(a.getCode)
@@ -182,6 +185,25 @@ func (a *API) reload(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Backend.Reload(r.Context()); err != nil {
 		return err
 	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// plausible keeps a browser whose own clock was never set from telling it.
+var plausible = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (a *API) setClock(w http.ResponseWriter, r *http.Request) error {
+	told, err := readJSON[struct {
+		Time int64 `json:"time"` // milliseconds since 1970 UTC
+	}](w, r)
+	if err != nil {
+		return err
+	}
+	now := time.UnixMilli(told.Time)
+	if now.Before(plausible) {
+		return problem.New(http.StatusUnprocessableEntity, "implausible_time", "that is before this program was made", "set the clock of the browser's device")
+	}
+	a.Backend.SetClock(now)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"server22.local/appliance/discovery"
 	"server22.local/appliance/internal/admin"
+	"server22.local/appliance/internal/clock"
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/health"
 	"server22.local/appliance/internal/httpd"
@@ -57,9 +58,12 @@ type App struct {
 	reloads chan chan<- error
 	events  *eventRing
 	account *admin.Account
+	clock   *clock.Clock
 
 	settings sync.Mutex // one writer of settings.toml at a time
-	moving   sync.Mutex // one writer of site at a time
+
+	moving sync.Mutex    // one writer of site at a time; guards the following field
+	moved  chan struct{} // closed at the next change of what visitors see of us
 
 	metrics   *httpd.Metrics
 	server    *httpd.Server
@@ -79,6 +83,8 @@ func New(opts Options) *App {
 		reloads: make(chan chan<- error),
 		events:  events.ring,
 		metrics: httpd.NewMetrics(),
+		moved:   make(chan struct{}),
+		clock:   clock.New(&clock.Linux{}),
 	}
 	a.account = admin.NewAccount(opts.Loaded.Admin.PasswordHash, a.saveHash)
 	a.parts = &parts{health: a.health, log: log}
@@ -159,6 +165,16 @@ func (a *App) update(change func(*site)) {
 	change(&s)
 	a.site.Store(&s)
 	a.guard.SetIdentity(s.identity(a.bareNames()))
+	close(a.moved)
+	a.moved = make(chan struct{})
+}
+
+// moves returns a channel that is closed at the next change of our place or
+// our names. Ask for it before looking.
+func (a *App) moves() <-chan struct{} {
+	a.moving.Lock()
+	defer a.moving.Unlock()
+	return a.moved
 }
 
 // bareNames are our names without domain.
@@ -235,6 +251,8 @@ func (a *App) startParts(ctx context.Context) {
 		{"realtime", a.endRealtime},
 		{"reload", a.followReloads},
 		{"control socket", a.controlServer().Run},
+		{"console", a.followIssue},
+		{"clock", a.followClock},
 		{"systemd", a.followHealth},
 		{"watchdog", systemd.Watchdog{Check: a.selfCheck, Failed: func(err error) { a.log.Error("self-check failed", "err", err) }}.Run},
 	}

@@ -70,9 +70,10 @@ func (a *App) serveQR(w http.ResponseWriter, _ *http.Request) {
 // status is the answer to everybody; r may be nil.
 func (a *App) status(r *http.Request) httpd.Status {
 	s, cfg := a.site.Load(), a.cfg()
+	now, set := a.clock.Now()
 	status := httpd.Status{
 		Name: cfg.Name, Wanted: cfg.Name, Host: cfg.Name, Version: a.opts.Version,
-		Uptime: int64(time.Since(a.started).Seconds()), Time: time.Now().UnixMilli(), Clock: true,
+		Uptime: int64(time.Since(a.started).Seconds()), Time: now.UnixMilli(), Clock: set,
 		URLs: s.urls(), Interfaces: []httpd.Interface{}, Conditions: httpd.Conditions(a.health.Conditions()),
 	}
 	if len(s.names) > 0 {
