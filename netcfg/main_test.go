@@ -1,13 +1,19 @@
 package netcfg
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -30,6 +36,7 @@ func TestMain(m *testing.M) {
 
 var programs = map[string]func(context.Context) error{
 	"watch": watchProgram,
+	"run":   runProgram,
 }
 
 // watchProgram prints each snapshot as a line of JSON, and how often events
@@ -50,4 +57,62 @@ func watchProgram(ctx context.Context) error {
 type watchLine struct {
 	*Snapshot
 	Overruns int
+}
+
+// runProgram runs a configurator, prints its log to stderr, and writes its
+// report to the file that the environment names, a few times a second.
+func runProgram(ctx context.Context) error {
+	var config Config
+	if err := json.Unmarshal([]byte(os.Getenv("NETCFG_TEST_CONFIG")), &config.Settings); err != nil {
+		return err
+	}
+	config.Hostname = "server22"
+	config.StateDir = os.Getenv("NETCFG_TEST_STATE")
+	config.ResolvConf = os.Getenv("NETCFG_TEST_RESOLV")
+	config.Owners = OwnerFinder{Root: config.StateDir, Bus: "unix:path=/nonexistent"}
+	config.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	configurator, err := New(config)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for range time.Tick(50 * time.Millisecond) {
+			data, _ := json.Marshal(configurator.Report())
+			_ = replaceFile(config.StateDir+"/report.json", data)
+		}
+	}()
+	go commandsFrom(os.Stdin, configurator)
+	return configurator.Run(ctx)
+}
+
+// commandsFrom carries out lines such as "renew", and answers each by a line.
+func commandsFrom(in io.Reader, c *Configurator) {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		verb, rest, _ := strings.Cut(lines.Text(), " ")
+		var err error
+		switch verb {
+		case "renew":
+			err = c.Renew(ctx)
+		case "release":
+			err = c.Release(ctx)
+		case "try":
+			var settings Settings
+			if err = json.Unmarshal([]byte(rest), &settings); err == nil {
+				_, err = c.Try(ctx, settings, 4*time.Second)
+			}
+		case "confirm":
+			id, via, _ := strings.Cut(rest, " ")
+			addr, _ := netip.ParseAddr(via)
+			err = c.Confirm(ctx, id, addr)
+		case "reconfigure":
+			var settings Settings
+			if err = json.Unmarshal([]byte(rest), &settings); err == nil {
+				err = c.Reconfigure(ctx, settings, "renamed22")
+			}
+		}
+		cancel()
+		fmt.Printf("%s: %v\n", verb, err)
+	}
 }

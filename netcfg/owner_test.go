@@ -80,9 +80,9 @@ func (m manager) GetDeviceByIpIface(name string) (dbus.ObjectPath, *dbus.Error) 
 	return m.device, nil
 }
 
-type device map[string]any
+type busDevice map[string]any
 
-func (d device) Get(_, property string) (dbus.Variant, *dbus.Error) {
+func (d busDevice) Get(_, property string) (dbus.Variant, *dbus.Error) {
 	return dbus.MakeVariant(d[property]), nil
 }
 
@@ -95,7 +95,7 @@ func TestOwnerOnTheBus(t *testing.T) {
 	}
 	defer bus.Close()
 	const path = dbus.ObjectPath("/org/freedesktop/NetworkManager/Devices/2")
-	state := device{"Managed": true, "HwAddress": "02:82:00:00:00:07"}
+	state := busDevice{"Managed": true, "HwAddress": "02:82:00:00:00:07"}
 	_ = bus.Export(manager{path}, "/org/freedesktop/NetworkManager", "org.freedesktop.NetworkManager")
 	_ = bus.Export(state, path, "org.freedesktop.DBus.Properties")
 	if _, err := bus.RequestName("org.freedesktop.NetworkManager", 0); err != nil {

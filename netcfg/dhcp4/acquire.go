@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -48,7 +49,7 @@ func (s *session) begin(context.Context) step {
 		return s.selecting
 	}
 	s.wish = lease.Prefix.Addr()
-	if lease.Expired() {
+	if lease.Expired() || s.config.Discover {
 		return s.selecting
 	}
 	return s.rebooting(lease)
@@ -59,7 +60,11 @@ func (s *session) rebooting(old *Lease) step {
 	return func(ctx context.Context) step {
 		s.enter(Rebooting)
 		s.open()
-		for _, wait := range rebootTries {
+		tries := rebootTries
+		if s.plugged {
+			tries = slices.Concat(pluggedTries, rebootTries[1:])
+		}
+		for _, wait := range tries {
 			sent := time.Now()
 			s.broadcast(s.newReboot(old.Prefix.Addr()))
 			until := sent.Add(wait)
@@ -99,7 +104,7 @@ func (s *session) unanswered(ctx context.Context, old *Lease) step {
 	if !router.IsValid() || old.RouterMAC == "" || s.config.Neighbour == nil {
 		return s.selecting
 	}
-	mac, err := s.config.Neighbour(ctx, router)
+	mac, err := s.config.Neighbour(ctx, anyAddr, router)
 	if err != nil || mac != old.RouterMAC {
 		return s.selecting
 	}
@@ -111,21 +116,49 @@ func (s *session) unanswered(ctx context.Context, old *Lease) step {
 func (s *session) selecting(ctx context.Context) step {
 	s.enter(Selecting)
 	s.open()
-	backoff := firstBackoff
+	waits := backoff(s.plugged)
+	s.plugged = false
 	for try := 0; ctx.Err() == nil; try++ {
 		s.wantsBroadcast = s.wantsBroadcast || try >= silentTries
 		sent := time.Now()
 		s.broadcast(s.newDiscover())
-		offer, next := s.collect(ctx, sent, sent.Add(around(backoff)))
+		offer, next := s.collect(ctx, sent, sent.Add(waits()))
 		switch {
 		case next != nil:
 			return next
 		case offer != nil:
 			return s.requesting(offer)
 		}
-		backoff = min(2*backoff, maxBackoff)
 	}
 	return nil
+}
+
+// pluggedTries are the waits before the usual ones when a cable was just plugged
+// in.
+var pluggedTries = []time.Duration{250 * time.Millisecond, 750 * time.Millisecond}
+
+// backoff makes the sequence of waits: 4, 8, 16, 16, ... seconds, each a second
+// more or less (RFC 2131 §4.1). The first is on the short side, so that one
+// lost packet costs little more than three seconds.
+func backoff(plugged bool) func() time.Duration {
+	var early []time.Duration
+	if plugged {
+		early = pluggedTries
+	}
+	wait := time.Duration(0)
+	return func() time.Duration {
+		if len(early) > 0 {
+			first := early[0]
+			early = early[1:]
+			return first
+		}
+		if wait == 0 {
+			wait = firstBackoff
+			return wait - time.Second + rand.N(time.Second/2)
+		}
+		wait = min(2*wait, maxBackoff)
+		return around(wait)
+	}
 }
 
 // around adds or takes up to a second (RFC 2131 §4.1).

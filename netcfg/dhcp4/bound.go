@@ -55,7 +55,7 @@ func (s *session) noteRouter(ctx context.Context) {
 	if s.lease.RouterMAC != "" || !router.IsValid() || s.config.Neighbour == nil || s.config.Store == nil {
 		return
 	}
-	mac, err := s.config.Neighbour(ctx, router)
+	mac, err := s.config.Neighbour(ctx, s.lease.Prefix.Addr(), router)
 	if err != nil {
 		s.config.Log.Debug("the router does not answer", "router", router, "err", err)
 		return

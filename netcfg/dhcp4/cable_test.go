@@ -66,7 +66,7 @@ func newCable(t *testing.T) *cable {
 		Listen:    func(context.Context) (Conn, error) { return c, nil },
 		ListenARP: func(netip.Addr) (acd.Conn, error) { return c.lan.Join(), nil },
 		Bind:      func(_ context.Context, l *Lease) error { c.binds = append(c.binds, l); return nil },
-		Neighbour: func(context.Context, netip.Addr) (string, error) {
+		Neighbour: func(context.Context, netip.Addr, netip.Addr) (string, error) {
 			if c.neighbour == "" {
 				return "", errors.New("no answer")
 			}
@@ -82,7 +82,7 @@ func (c *cable) run(d time.Duration) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), d)
 	defer cancel()
-	if err := c.client.Run(ctx); err != nil {
+	if err := c.client.Run(ctx, Fresh); err != nil {
 		c.t.Error(err)
 	}
 }

@@ -31,9 +31,15 @@ type Config struct {
 	Bind func(context.Context, *Lease) error
 	// Store keeps the lease over restarts; nil forgets it.
 	Store Store
-	// Neighbour returns the hardware address by which a router answers now; nil
-	// where that cannot be found out.
-	Neighbour func(context.Context, netip.Addr) (mac string, err error)
+	// InUse is a lease of an earlier run that is on the link now, nil for none.
+	InUse *Lease
+	// Discover begins with DISCOVER though there is a lease of an earlier time:
+	// some servers register a changed name only then.
+	Discover bool
+	// Neighbour returns the hardware address by which a router answers when it is
+	// asked from an address, which is 0.0.0.0 if ours is not sure; nil where
+	// that cannot be found out.
+	Neighbour func(ctx context.Context, from, router netip.Addr) (mac string, err error)
 	Log       *slog.Logger
 }
 
@@ -102,7 +108,7 @@ func New(config Config) *Client {
 		config:   config,
 		commands: make(chan request),
 		running:  make(chan struct{}, 1),
-		status:   Status{State: Stopped, Since: time.Now()},
+		status:   Status{State: Stopped, Since: time.Now(), Lease: config.InUse},
 	}
 }
 
@@ -146,11 +152,22 @@ func (c *Client) command(ctx context.Context, cmd command) error {
 	}
 }
 
+// Start says why a client begins.
+type Start int
+
+const (
+	// Fresh is a start with the link as it has been for a while.
+	Fresh Start = iota
+	// Plugged is a start because a cable was just plugged in: the switch at its
+	// other end may not forward yet, and the first messages are repeated soon.
+	Plugged
+)
+
 // Run works from the moment the link has carrier until ctx ends, which is when
 // it has lost it; then it returns nil. The address stays on the link. Run
 // may be called again afterwards: the client then asks whether the address
 // still holds where the link is now connected.
-func (c *Client) Run(ctx context.Context) error {
+func (c *Client) Run(ctx context.Context, start Start) error {
 	c.running <- struct{}{}
 	defer func() { <-c.running }()
 	defer c.enter(Stopped)
@@ -164,7 +181,8 @@ func (c *Client) Run(ctx context.Context) error {
 	var reader sync.WaitGroup
 	defer reader.Wait()
 	defer cancel()
-	s := &session{Client: c, conn: conn, answers: make(chan answer), conflict: make(chan *acd.Conflict, 1), lease: c.Status().Lease}
+	s := &session{Client: c, conn: conn, answers: make(chan answer), conflict: make(chan *acd.Conflict, 1),
+		lease: c.Status().Lease, plugged: start == Plugged}
 	reader.Go(func() { s.readAnswers(ctx) })
 	defer s.close()
 	for next := s.begin; next != nil && ctx.Err() == nil; {

@@ -20,6 +20,7 @@ type session struct {
 	answers  chan answer
 	conflict chan *acd.Conflict // from the guard, when it gives up
 
+	plugged        bool // and nothing has been heard yet
 	transaction    transaction
 	wantsBroadcast bool
 	// wish is the address that we would like to get again.

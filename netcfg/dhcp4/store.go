@@ -72,7 +72,7 @@ func (f FileStore) Save(lease *Lease) error {
 	if err := os.MkdirAll(filepath.Dir(string(f)), 0o755); err != nil {
 		return fmt.Errorf("saving the lease: %w", err)
 	}
-	if err := renameio.WriteFile(string(f), append(data, '\n'), 0o644); err != nil {
+	if err := renameio.WriteFile(string(f), append(data, '\n'), 0o644, renameio.WithTempDir(filepath.Dir(string(f)))); err != nil {
 		return fmt.Errorf("saving the lease: %w", err)
 	}
 	return nil

@@ -1,0 +1,196 @@
+package netcfg
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"server22.local/appliance/netcfg/dhcp4"
+)
+
+// Report is what the configurator knows about its interface, for people and for
+// scripts: the names of the JSON are stable.
+type Report struct {
+	// Wanted is the interface as the settings name it.
+	Wanted    string `json:"wanted"`
+	Interface string `json:"interface,omitempty"` // "" while it is not there
+	MAC       MAC    `json:"mac"`
+	Mode      Mode   `json:"mode"`
+	// Configures says that we configure the interface: the mode wants it and
+	// nobody else does.
+	Configures bool   `json:"configures"`
+	Owner      *Owner `json:"owner,omitempty"`
+	Hostname   string `json:"hostname,omitempty"`
+	// ClientID is option 61 in hexadecimal, "" if none is sent.
+	ClientID string `json:"client_id,omitempty"`
+	Up       bool   `json:"up"`
+	Carrier  bool   `json:"carrier"`
+	MTU      int    `json:"mtu,omitempty"`
+	Addrs    []Addr `json:"addresses,omitempty"`
+	// Routes are those that leave by the interface.
+	Routes   []Route    `json:"routes,omitempty"`
+	Resolver Resolver   `json:"resolver"`
+	DHCP     *DHCPState `json:"dhcp,omitempty"`
+	// LinkLocal is the address of RFC 3927 that is in use.
+	LinkLocal    netip.Addr   `json:"link_local,omitzero"`
+	Registration Registration `json:"registration,omitzero"`
+	Reservation  Reservation  `json:"reservation"`
+	Trial        *Trial       `json:"trial,omitempty"`
+	// Problems are what an administrator should know, in sentences.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// DHCPState is the DHCP client's part of a report.
+type DHCPState struct {
+	dhcp4.Status
+	Server  netip.Addr `json:"server,omitzero"`
+	Expires time.Time  `json:"expires,omitzero"`
+}
+
+// Report says what is known now. It may be called at any time.
+func (c *Configurator) Report() Report {
+	c.mu.Lock()
+	report := c.report
+	client := c.client
+	c.mu.Unlock()
+	if client != nil {
+		status := client.Status()
+		report.DHCP = &DHCPState{Status: status}
+		if status.Lease != nil {
+			report.DHCP.Server, report.DHCP.Expires = status.Lease.Server, status.Lease.Expires()
+		}
+	}
+	return report
+}
+
+// publish makes the report that others see.
+func (c *Configurator) publish() {
+	report := Report{
+		Wanted: c.settings.Interface, Mode: c.settings.Mode, Configures: c.configures() && c.link != nil,
+		Hostname: c.config.Hostname, Problems: c.problems(),
+	}
+	latest := c.watcher.Latest()
+	report.Resolver = latest.Resolver
+	var client *dhcp4.Client
+	if a := c.link; a != nil {
+		client = a.dhcp
+		report.Interface, report.MAC, report.Owner = a.now.Name, a.now.MAC, a.owner
+		report.Up, report.Carrier, report.MTU = a.now.Up, a.now.Carrier, a.now.MTU
+		report.Addrs, report.Routes = a.now.Addrs, latest.RoutesOf(a.now.Index)
+		report.LinkLocal, report.Registration = a.linkLocal, a.registered
+		id, _ := dhcp4.ClientID(c.settings.ClientID, a.now.MAC)
+		report.ClientID = hex.EncodeToString(id)
+		report.Reservation = Reserve(c.config.Hostname, a.now.MAC, a.reservable())
+	}
+	if c.trial != nil {
+		t := c.trial.Trial
+		report.Trial = &t
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report, c.client = report, client
+}
+
+// reservable is the address that a reservation would be for.
+func (a *attachment) reservable() netip.Addr {
+	if a.lease != nil {
+		return a.lease.Prefix.Addr()
+	}
+	for _, addr := range a.now.Addrs {
+		if addr.Prefix.Addr().Is4() && !addr.Prefix.Addr().IsLinkLocalUnicast() {
+			return addr.Prefix.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+func (c *Configurator) problems() []string {
+	var list []string
+	if c.link == nil {
+		return append(list, fmt.Sprintf("the interface %s is not there", c.settings.Interface))
+	}
+	a := c.link
+	if a.owner != nil && c.settings.Mode != ModeObserve {
+		list = append(list, fmt.Sprintf("%s configures %s, so mode %q is not in force: %s", a.owner.Name, a.now.Name, c.settings.Mode, a.owner.Evidence))
+	}
+	if !a.now.Carrier {
+		list = append(list, a.now.Name+" has no carrier: is the cable in?")
+	}
+	for prefix, s := range a.statics {
+		if s.conflict != nil {
+			list = append(list, fmt.Sprintf("the address %v is not used: %v", prefix, s.conflict))
+		}
+	}
+	for _, addr := range a.now.Addrs {
+		if addr.Duplicate {
+			list = append(list, fmt.Sprintf("the address %v is not used: another host has it", addr.Prefix))
+		}
+	}
+	if a.registered.State == "other" {
+		list = append(list, fmt.Sprintf("the name %s belongs to another address: %v", a.registered.Name, a.registered.Addrs))
+	}
+	if c.lastRevert != "" {
+		list = append(list, "the last change of settings was reverted: "+c.lastRevert)
+	}
+	for _, problem := range []string{c.failing, c.resolver} {
+		if problem != "" {
+			list = append(list, strings.ReplaceAll(problem, "\n", "; "))
+		}
+	}
+	return list
+}
+
+// Renew extends the lease now, or asks for one without waiting any longer.
+func (c *Configurator) Renew(ctx context.Context) error {
+	client, err := c.dhcpClient()
+	if err != nil {
+		return err
+	}
+	return client.Renew(ctx)
+}
+
+// Release gives the lease back; Renew gets another.
+func (c *Configurator) Release(ctx context.Context) error {
+	client, err := c.dhcpClient()
+	if err != nil {
+		return err
+	}
+	return client.Release(ctx)
+}
+
+func (c *Configurator) dhcpClient() (*dhcp4.Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client == nil {
+		return nil, fmt.Errorf("no DHCP client: the mode is %q", c.report.Mode)
+	}
+	return c.client, nil
+}
+
+// Preview says what settings would change on the observed system, as far as it
+// can be known without asking a DHCP server. The link is where they would.
+func Preview(settings Settings, observed *Snapshot) (link Link, changes []Change, found bool) {
+	settings = settings.withDefaults()
+	link, found = chooseLink(settings.Interface, observed, 0)
+	if !found {
+		return link, nil, false
+	}
+	if settings.Mode == ModeObserve {
+		return link, nil, true
+	}
+	desired := Desired{Link: link.Name, Index: link.Index, Up: true}
+	if settings.Mode == ModeStatic {
+		desired.addStatic(settings.Static, settings.Static.Addresses)
+	}
+	for _, change := range Plan(desired, observed) {
+		if settings.Mode == ModeDHCP && (change.Op == RemoveAddr && change.Addr.Origin == FromLease ||
+			change.Op == RemoveRoute && change.Route.Origin == FromLease) {
+			continue // what we have leased we would ask for again
+		}
+		changes = append(changes, change)
+	}
+	return link, changes, true
+}
