@@ -49,7 +49,8 @@ func (s *Socket) answered(p *packet.Packet) {
 }
 
 // Ask emits an event and returns the first argument of the server's
-// acknowledgement, decoded as R; the zero R if there is none.
+// acknowledgement, decoded as R; the zero R if there is none. For all of its
+// arguments take R = [Args].
 //
 // It waits until the answer comes, ctx ends, the Timeout of the operator or
 // Options.AckTimeout is over ([ErrAckTimeout]), the connection on which the
@@ -62,9 +63,13 @@ func (s *Socket) answered(p *packet.Packet) {
 // handler fails.
 func Ask[R any](ctx context.Context, e Emitter, event string, args ...any) (R, error) {
 	var result R
-	answer, err := AskArgs(ctx, e, event, args...)
+	answer, err := e.asker().ask(ctx, event, args)
 	if err != nil {
 		return result, err
+	}
+	if all, ok := any(&result).(*Args); ok {
+		*all = answer
+		return result, nil
 	}
 	if refused := ackError(answer); refused != nil {
 		return result, fmt.Errorf("asking %q: %w", event, refused)
@@ -73,12 +78,6 @@ func Ask[R any](ctx context.Context, e Emitter, event string, args ...any) (R, e
 		return result, fmt.Errorf("answer to %q: %w", event, err)
 	}
 	return result, nil
-}
-
-// AskArgs is as [Ask] and returns the answer as it is, with all of its
-// arguments.
-func AskArgs(ctx context.Context, e Emitter, event string, args ...any) (Args, error) {
-	return e.asker().ask(ctx, event, args)
 }
 
 // AckError is the answer of a server whose handler failed.

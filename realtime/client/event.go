@@ -25,6 +25,15 @@ func (a Args) Scan(into ...any) error {
 	return nil
 }
 
+// Any returns the arguments as they are emitted again.
+func (a Args) Any() []any {
+	values := make([]any, len(a))
+	for i, v := range a {
+		values[i] = v
+	}
+	return values
+}
+
 // ArgumentError says that an argument of the server's does not fit.
 type ArgumentError struct {
 	Index int // from 0
@@ -51,6 +60,9 @@ func (e *Event) Name() string { return e.packet.Name() }
 // Args returns the arguments, without the acknowledgement. If the server has
 // connection state recovery, the last one may be its offset.
 func (e *Event) Args() Args { return e.packet.Values() }
+
+// Len returns the number of arguments.
+func (e *Event) Len() int { return len(e.packet.Args) - 1 }
 
 // Scan decodes the first arguments; see [Args.Scan].
 func (e *Event) Scan(into ...any) error { return e.Args().Scan(into...) }

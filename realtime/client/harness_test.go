@@ -15,6 +15,7 @@ import (
 
 // backend is a running server with the events of testdata/server.js.
 type backend struct {
+	name   string
 	url    string
 	parser packet.Parser
 }
@@ -36,7 +37,7 @@ func startNode(t *testing.T, want setup) backend {
 		t.Fatal(err)
 	}
 	server := node.Run(t, "testdata/server.js", string(options))
-	return backend{url: "http://127.0.0.1:" + server.Line(t), parser: want.parser}
+	return backend{name: "node", url: "http://127.0.0.1:" + server.Line(t), parser: want.parser}
 }
 
 // backends are the servers that every behaviour is tested with.
@@ -44,6 +45,7 @@ var backends = []struct {
 	name  string
 	start func(*testing.T, setup) backend
 }{
+	{"ours", startOurs},
 	{"node", startNode},
 }
 

@@ -122,7 +122,7 @@ func (t *pollTransport) do(ctx context.Context, method string, body []byte) ([]b
 	defer cancel(nil)
 	stop := context.AfterFunc(t.ended, func() { cancel(ErrClosed) })
 	defer stop()
-	req, err := http.NewRequestWithContext(ctx, method, t.url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, t.url, reader(method, body))
 	if err != nil {
 		return nil, fmt.Errorf("making a request: %w", err)
 	}
@@ -150,6 +150,17 @@ func (t *pollTransport) do(ctx context.Context, method string, body []byte) ([]b
 		return nil, errors.New("server's payload exceeds Options.MaxMessage")
 	}
 	return answer, nil
+}
+
+// reader gives a GET a body that is empty and cannot be read twice. Otherwise
+// net/http would silently repeat a poll whose connection broke, though the
+// server may have answered it already: what was in the answer would be lost
+// in the middle of the session.
+func reader(method string, body []byte) io.Reader {
+	if method == http.MethodGet {
+		return io.NopCloser(bytes.NewReader(nil))
+	}
+	return bytes.NewReader(body)
 }
 
 // maxExcerpt is how much of a page that is not Engine.IO's goes into an error.

@@ -108,7 +108,7 @@ func decodeBase64(text []byte) ([]byte, error) {
 	for len(text) > 0 && text[len(text)-1] == '=' {
 		text = text[:len(text)-1]
 	}
-	data, err := base64.RawStdEncoding.AppendDecode(nil, text)
+	data, err := base64.RawStdEncoding.AppendDecode([]byte{}, text) // empty is not absent
 	if err != nil {
 		return nil, errBase64
 	}
