@@ -180,7 +180,7 @@ func results(t *testing.T, script *node.Script, want int) {
 
 func TestBehaviour(t *testing.T) {
 	url := serve(t, behaving(t))
-	for _, transports := range []string{"polling", "websocket", "upgrade"} {
+	for _, transports := range transports {
 		for _, parser := range []string{"json", "msgpack"} {
 			t.Run(transports+"/"+parser, func(t *testing.T) {
 				t.Parallel()

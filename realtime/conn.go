@@ -30,6 +30,7 @@ type conn struct {
 	server *Server
 	link   link
 	legacy bool // Engine.IO 3, which means Socket.IO 1 or 2
+	plain  bool // a WebSocket without Socket.IO: its one socket is all there is
 
 	// Of the goroutine that calls Message. codec is also read by those who
 	// send, after a socket has connected, which the first packet precedes.
@@ -180,6 +181,9 @@ func authOf(p *packet.Packet) Value {
 // remove takes a socket off the connection. Packets for it that are already
 // on their way are ignored from then on.
 func (c *conn) remove(s *Socket) {
+	if c.plain {
+		defer c.link.Close(ReasonServerDisconnect)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.Index(c.sockets, s)
@@ -213,8 +217,18 @@ type form struct {
 	encoded [maxCodecs]*engineio.Packet
 }
 
-// maxCodecs is how many parsers a server may have.
-const maxCodecs = 3
+// The parsers of a server, and that of plain WebSockets.
+const (
+	maxCodecs  = 4
+	plainCodec = maxCodecs - 1
+)
+
+func (c *conn) parser() packet.Parser {
+	if c.plain {
+		return packet.Plain
+	}
+	return c.server.o.Parsers[c.codec]
+}
 
 // of returns the packet as the clients of a connection read it.
 func (f *form) of(c *conn) (*engineio.Packet, error) {
@@ -222,7 +236,7 @@ func (f *form) of(c *conn) (*engineio.Packet, error) {
 		return p, nil
 	}
 	var buffer [1]packet.Frame
-	frames, err := c.server.o.Parsers[c.codec].Encode(buffer[:0], f.packet)
+	frames, err := c.parser().Encode(buffer[:0], f.packet)
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,8 @@ type Options struct {
 	Engine engineio.Options
 
 	// Parsers lists the forms of packets that clients may choose from, by
-	// what they send first; nil means JSON and MessagePack. Clients of
-	// different parsers share rooms.
+	// what they send first, at most three; nil means JSON and MessagePack.
+	// Clients of different parsers share rooms.
 	Parsers []packet.Parser
 	// Limits bound single packets.
 	Limits packet.Limits
@@ -86,6 +86,9 @@ type Hooks struct {
 func (o Options) withDefaults() Options {
 	if o.Parsers == nil {
 		o.Parsers = []packet.Parser{packet.JSON, packet.MessagePack}
+	}
+	if len(o.Parsers) > plainCodec {
+		o.Parsers = o.Parsers[:plainCodec]
 	}
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = DefaultConnectTimeout

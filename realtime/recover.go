@@ -66,7 +66,7 @@ const takeoverWait = 5 * time.Second
 // recover goes on with the session that the client names, if there is one.
 // Without one, it prepares the socket to be recovered later.
 func (s *Socket) recover(auth Value) bool {
-	if !s.ns.recovers() || s.conn.legacy {
+	if !s.ns.recovers() || s.conn.legacy || s.conn.plain {
 		return false
 	}
 	var claim struct {

@@ -26,6 +26,8 @@ type Server struct {
 	alive  sync.WaitGroup // of sockets, until their OnDisconnect has returned
 
 	mu         sync.Mutex // guards all following
+	plain      map[*plainLink]struct{}
+	closed     bool // no new plain connections
 	namespaces map[string]*Namespace
 	parents    []*Parent
 	created    []func(*Namespace)
@@ -224,6 +226,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	farewell, cancel := context.WithTimeout(ctx, farewellWait)
 	defer cancel()
 	err := s.engine.Shutdown(farewell)
+	s.closePlain()
 	if ctx.Err() == nil {
 		err = nil // those who have not fetched their farewell by now have left
 	}

@@ -66,6 +66,16 @@ func control(t wire.Type, data string) *Packet {
 	return p
 }
 
+// Messages returns the messages of the packet, for transports of another kind.
+// Their Data must not be changed.
+func (p *Packet) Messages() []Message {
+	messages := make([]Message, len(p.parts))
+	for i, part := range p.parts {
+		messages[i] = Message{Data: part.Data, Binary: part.Binary}
+	}
+	return messages
+}
+
 // Size is the number of bytes that the packet takes in a send queue.
 func (p *Packet) Size() int { return p.size }
 
