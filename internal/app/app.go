@@ -54,7 +54,8 @@ type App struct {
 	guard   *httpd.Guard
 	watcher *netcfg.Watcher
 	site    atomic.Pointer[site]
-	parts   *parts
+	front   parts // what strangers meet: ends first
+	back    parts // what keeps things
 	reloads chan chan<- error
 	events  *eventRing
 	account *admin.Account
@@ -68,6 +69,7 @@ type App struct {
 	metrics   *httpd.Metrics
 	server    *httpd.Server
 	realtime  *realtime.Server
+	data      *data
 	responder *discovery.Responder // nil where discovery is off
 }
 
@@ -87,7 +89,8 @@ func New(opts Options) *App {
 		clock:   clock.New(&clock.Linux{}),
 	}
 	a.account = admin.NewAccount(opts.Loaded.Admin.PasswordHash, a.saveHash)
-	a.parts = &parts{health: a.health, log: log}
+	a.front = parts{health: a.health, log: log}
+	a.back = parts{health: a.health, log: log}
 	a.config.Store(opts.Loaded)
 	a.site.Store(&site{})
 	return a
@@ -197,41 +200,55 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 		Listeners: listeners, Guard: a.guard, Log: a.log,
 		MaxBody: int64(a.cfg().Realtime.MaxPayload), MaxConns: maxConns(),
 	})
-	a.realtime = a.newRealtime(a.cfg())
-	a.gauges()
-	if err := a.routes(); err != nil {
+	if err := a.build(ctx); err != nil {
 		return err
 	}
-	if a.cfg().Discovery.Enabled {
-		responder, err := a.newResponder(a.cfg(), *a.site.Load())
-		if err != nil {
-			return err
-		}
-		a.responder = responder
-	}
-
 	// What strangers meet ends first; what keeps things, after it.
 	front, stopFront := context.WithCancel(ctx)
 	defer stopFront()
+	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBack()
+	a.startBack(back)
 	served := make(chan error, 1)
 	go func() { served <- a.server.Run(front, frontGrace) }()
 	a.greet()
-	a.startParts(front)
+	a.startFront(front)
 	a.tell(systemd.Ready(health.Summary(a.health.Conditions())))
 
 	var err error
 	select {
 	case <-ctx.Done():
-	case err = <-served:
+		a.tell(systemd.Stopping())
+		a.log.Info("stopping")
+		err = <-served
+	case err = <-served: // nobody can come in any more
 		stopFront()
-		a.parts.wait()
+	}
+	a.front.wait()
+	a.data.bus.Close()
+	stopBack()
+	a.back.wait()
+	return err
+}
+
+// build makes the parts; none of them runs yet.
+func (a *App) build(ctx context.Context) (err error) {
+	a.realtime = a.newRealtime(a.cfg())
+	if a.data, err = a.openData(ctx, a.cfg(), a.realtime); err != nil {
 		return err
 	}
-	a.tell(systemd.Stopping())
-	a.log.Info("stopping")
-	err = <-served
-	a.parts.wait()
-	return err
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.data.store.Close())
+		}
+	}()
+	if a.cfg().Discovery.Enabled {
+		if a.responder, err = a.newResponder(a.cfg(), *a.site.Load()); err != nil {
+			return err
+		}
+	}
+	a.gauges()
+	return a.routes()
 }
 
 func (a *App) greet() {
@@ -244,7 +261,15 @@ func (a *App) greet() {
 	}
 }
 
-func (a *App) startParts(ctx context.Context) {
+func (a *App) startBack(ctx context.Context) {
+	for _, part := range []part{
+		{"store", a.data.store.Run},
+	} {
+		a.back.start(ctx, part)
+	}
+}
+
+func (a *App) startFront(ctx context.Context) {
 	list := []part{
 		{"network watch", a.watcher.Run},
 		{"network events", a.followNetwork},
@@ -260,7 +285,7 @@ func (a *App) startParts(ctx context.Context) {
 		list = append(list, part{"discovery", a.responder.Run}, part{"names", a.followNames})
 	}
 	for _, part := range list {
-		a.parts.start(ctx, part)
+		a.front.start(ctx, part)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/httpd"
+	"server22.local/appliance/internal/store"
 	"server22.local/appliance/realtime"
 	"server22.local/appliance/realtime/engineio"
 )
@@ -68,6 +69,16 @@ func (a *App) gauges() {
 	a.metrics.Gauge("appliance_http_connections", func() float64 { return float64(a.server.Stats().Open) })
 	a.metrics.Gauge("appliance_http_connections_rejected_total", func() float64 { return float64(a.server.Stats().Rejected) })
 	a.metrics.Gauge("appliance_netlink_overruns_total", func() float64 { return float64(a.watcher.Overruns()) })
+	for name, read := range map[string]func(store.Stats) int64{
+		"appliance_store_commits_total":  func(s store.Stats) int64 { return s.Commits },
+		"appliance_store_messages_total": func(s store.Stats) int64 { return s.Stored },
+		"appliance_store_refused_total":  func(s store.Stats) int64 { return s.Refused },
+		"appliance_store_bytes":          func(s store.Stats) int64 { return s.Bytes },
+		"appliance_store_max_bytes":      func(s store.Stats) int64 { return s.MaxBytes },
+		"appliance_store_waiting_bytes":  func(s store.Stats) int64 { return s.Waiting },
+	} {
+		a.metrics.Gauge(name, func() float64 { return float64(read(a.data.store.Stats())) })
+	}
 	for _, severity := range []string{"info", "warning", "error"} {
 		a.metrics.Gauge(`appliance_conditions{severity="`+severity+`"}`, func() float64 { return a.countConditions(severity) })
 	}

@@ -87,6 +87,10 @@ func (a *App) status(r *http.Request) httpd.Status {
 	if a.realtime != nil {
 		status.Clients = new(a.realtime.Engine().Clients())
 	}
+	if a.data != nil {
+		stats := a.data.store.Stats()
+		status.Store = &httpd.StoreUsage{Used: stats.Bytes, Max: stats.MaxBytes}
+	}
 	for _, link := range s.links() {
 		i := httpd.Interface{Name: link.Name, MAC: link.MAC.String(), Up: link.Up && link.Carrier, Addresses: []string{}}
 		for _, addr := range link.Addrs {
