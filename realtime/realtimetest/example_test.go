@@ -3,6 +3,7 @@ package realtimetest_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,9 +45,10 @@ func ExampleServer_Unplug() {
 			o.ReconnectDelayMax = time.Minute
 			c := server.New(o)
 			s := c.Of("/")
-			server.Connect(c)
+			s.OnConnect(func(context.Context, *client.Socket) { fmt.Println("here") })
 			s.OnDisconnect(func(_ *client.Socket, why client.Reason) { fmt.Println("away:", why) })
-			s.OnConnect(func(context.Context, *client.Socket) { fmt.Println("back") })
+			server.Connect(c)
+			synctest.Wait()
 
 			began := time.Now()
 			server.Unplug()
@@ -58,13 +60,16 @@ func ExampleServer_Unplug() {
 	}
 	run(test)
 	// Output:
+	// here
 	// away: transport error
-	// back
+	// here
 	// 42 <nil> after 1h0m0s
+	// away: io client disconnect
 }
 
-// run stands for "go test".
+// run stands for "go test"; it runs the test once, whatever -count says.
 func run(test func(*testing.T)) {
+	var once sync.Once
 	testing.RunTests(func(string, string) (bool, error) { return true, nil },
-		[]testing.InternalTest{{Name: "TestExample", F: test}})
+		[]testing.InternalTest{{Name: "TestExample", F: func(t *testing.T) { once.Do(func() { test(t) }) }}})
 }
