@@ -17,8 +17,8 @@ func Refuse(err error) error {
 	return err
 }
 
-// refusal is a refused request on a socket.
-type refusal struct {
+// Refusal is a refused request on a socket.
+type Refusal struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
@@ -30,21 +30,22 @@ type refusal struct {
 // argument of the acknowledgement of a refused request; it is the AckError of
 // realtime.Options. What strangers should not know becomes "internal error".
 func Ack(err error) any {
-	return map[string]refusal{"error": newRefusal(err)}
+	return map[string]Refusal{"error": NewRefusal(err)}
 }
 
-func newRefusal(err error) refusal {
+// NewRefusal says what strangers may know of an error.
+func NewRefusal(err error) Refusal {
 	if p, ok := errors.AsType[Problem](err); ok {
-		return refusal{p.Status, p.Error(), p.Hint, p.Code}
+		return Refusal{p.Status, p.Error(), p.Hint, p.Code}
 	}
 	if r, ok := errors.AsType[*realtime.Refusal](err); ok {
 		if p, ok := r.Data.(Problem); ok {
-			return newRefusal(p)
+			return NewRefusal(p)
 		}
-		return refusal{Code: http.StatusForbidden, Message: r.Message}
+		return Refusal{Code: http.StatusForbidden, Message: r.Message}
 	}
 	if a, ok := errors.AsType[*realtime.ArgumentError](err); ok {
-		return refusal{http.StatusBadRequest, a.Error(), "see /docs/ for what the event takes", "bad_argument"}
+		return Refusal{http.StatusBadRequest, a.Error(), "see /docs/ for what the event takes", "bad_argument"}
 	}
-	return refusal{Code: http.StatusInternalServerError, Message: "internal error"}
+	return Refusal{Code: http.StatusInternalServerError, Message: "internal error"}
 }
