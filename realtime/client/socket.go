@@ -167,12 +167,11 @@ func (c *Client) closeIdle() {
 	}
 }
 
-// join asks the server, on a connection, for the namespace. The connection may
-// have ended meanwhile, and the socket be on the next one.
+// join asks the server, on a connection, for the namespace.
 func (s *Socket) join(x *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.active || s.session == x || x.ctx.Err() != nil {
+	if !s.active || s.session == x {
 		return
 	}
 	s.session = x

@@ -137,8 +137,8 @@ const Settings = view(() => html`<h2>Settings</h2><p class="soft small">Changes 
 const events = signal([]);
 
 const Events = view(() => html`<h2>Event log</h2>
-  <ol class="events" role="log" aria-label="Events" tabindex="0">${events.value.map((e) => html`<li key=${e.id} class=${{ ERROR: "bad", WARN: "warn" }[e.level?.toUpperCase()] ?? ""}>
-    <time class="soft num small">${new Date(e.time).toLocaleTimeString()}</time> <span>${e.text}</span> <span class="mono soft">${Object.entries(e.attrs ?? {}).map(([k, v]) => `${k}=${v}`).join(" ")}</span></li>`)}</ol>`);
+  <div class="events" role="log" aria-label="Events" tabindex="0">${events.value.map((e) => html`<p key=${e.id} class=${{ ERROR: "bad", WARN: "warn" }[e.level?.toUpperCase()] ?? ""}>
+    <time class="soft num small">${new Date(e.time).toLocaleTimeString()}</time> <span>${e.text}</span> <span class="mono soft">${Object.entries(e.attrs ?? {}).map(([k, v]) => `${k}=${v}`).join(" ")}</span></p>`)}</div>`);
 
 const sections = { device: ["Device", Device], sockets: ["Connections", Sockets], rooms: ["Rooms", Rooms], network: ["Network", Network], settings: ["Settings", Settings], events: ["Event log", Events] };
 

@@ -1,5 +1,5 @@
 // The data bus page: what is said on which topic, right now and before.
-import { api, busIcon, Copy, effect, html, Icon, refreshStatus, show, signal, Snippet, span, status, stored, view } from "./ui.js";
+import { busIcon, Copy, effect, html, Icon, refreshStatus, show, signal, Snippet, span, status, stored, view } from "./ui.js";
 import { ask } from "./live.js";
 import { link } from "./link.js";
 import { publishing, watching } from "./lines.js";
@@ -47,7 +47,7 @@ const Row = view(({ node }) => {
     <span class="fold" onClick=${(e) => { if (node.children.size) { e.stopPropagation(); fold(node.path); } }}>${node.children.size > 0 && (closed ? "▸" : "▾")}</span>
     <span class="level cut">${node.level || html`<i>empty</i>`}</span>
     ${topic
-      ? html`<span class="value mono cut grow ${seen > 1 ? `flash${seen % 2}` : ""}">${print(topic.last.data)}</span>
+      ? html`<span class="value mono cut grow ${seen > 1 ? `flash${seen % 2}` : ""}">${seen > 0 && print(topic.last.data)}</span>
         ${topic.retained && html`<span class="tag" title="Retained: new subscribers get it at once">R<span class="quiet">etained</span></span>`}
         <${Spark} topic=${topic} /><span class="rate soft num">${topic.stale.value ? html`<span class="warn">stale</span>` : topic.rate.value > .05 && rate(topic.rate.value)}</span>`
       : html`<span class="soft small grow">${closed && `${node.children.size} below`}</span>`}
@@ -133,7 +133,7 @@ const Lines = view(({ lines }) => html`<div class="lines">
 const Now = view(({ topic }) => {
   topic.seen.value;
   const { data, time: at, seq } = topic.last, text = print(data, 2);
-  const clear = () => attempt(() => api(`topics/${topic.name.split("/").map(encodeURIComponent).join("/")}`, "DELETE"), () => {
+  const clear = () => attempt(() => ask(socket, "clear", { topic: topic.name }), () => {
     topic.retained = false;
     topic.seen.value++;
     return "The retained value is gone.";
@@ -149,7 +149,7 @@ const Detail = view(() => {
   if (!topic) return html`<div class="empty"><p>Choose a topic to see its value, its history and its plot.</p></div>`;
   return html`<div class="row title"><button type="button" class="plain narrow" aria-label="Back to the topics" onClick=${() => choose(null)}>←</button>
       <h1 class="grow">${topic.name}</h1></div>
-    <${Now} topic=${topic} /><${Series} topic=${topic} /><${History} topic=${topic} />
+    ${topic.seen.value > 0 && html`<${Now} topic=${topic} /><${Series} topic=${topic} /><${History} topic=${topic} />`}
     <details><summary>The line that watches it</summary><${Lines} lines=${watching(topic.name)} /></details>`;
 });
 

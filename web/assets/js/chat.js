@@ -39,8 +39,8 @@ class Line extends Component {
     return next.message !== this.props.message || next.first !== this.props.first || next.admin !== this.props.admin;
   }
   render({ message, first, room, admin }) {
-    const { nick: who, text, time, seq } = message;
-    const timed = time && html`<time class="soft small num" datetime=${new Date(time).toISOString()} title=${new Date(time).toLocaleString()}>${clock(time)}</time>`;
+    const { nick: who, text, time, seq, clock: set } = message;
+    const timed = time && set !== false && html`<time class="soft small num" datetime=${new Date(time).toISOString()} title=${new Date(time).toLocaleString()}>${clock(time)}</time>`;
     return html`<div class="line ${first ? "first" : ""} ${seq ? "" : "unsent"} ${who !== nick.peek() && mentions(text, nick.peek()) ? "to-me" : ""}" data-seq=${seq}>
       <div class="side">${first ? html`<${Avatar} name=${who} />` : timed}</div>
       <div class="grow">
@@ -155,7 +155,7 @@ class Composer extends Component {
   render({ room, locked }) {
     const key = (e) => { if (e.key === "Enter" && !e.shiftKey && !e.isComposing) this.send(e); };
     return html`<form ref=${this.hold} class="composer" onSubmit=${(e) => this.send(e)}>
-      <textarea rows="1" maxlength="4000" enterkeyhint="send" aria-label="Message to ${room.title}" placeholder=${locked ? "Only the administrator writes here" : `Message ${room.title}`} disabled=${locked}
+      <textarea rows="1" maxlength="8000" enterkeyhint="send" aria-label="Message to ${room.title}" placeholder=${locked ? "Only the administrator writes here" : `Message ${room.title}`} disabled=${locked}
         onKeyDown=${key} onInput=${(e) => { this.grow(e.target); typed(room, e.target.value !== ""); }}></textarea>
       <button class="main" aria-label="Send" disabled=${locked}><${Icon} path=${icons.send} /></button></form>`;
   }
@@ -196,12 +196,12 @@ const join = (event) => {
 
 const Rooms = view(() => {
   const open = new Set(rooms.value.map((r) => r.name));
-  const others = known.value.map((r) => r.room ?? r.name ?? r).filter((name) => !open.has(name));
+  const others = known.value.filter((r) => !open.has(r.room));
   return html`<aside class="rooms ${panel.value === "rooms" ? "open" : ""}" aria-label="Rooms">
     <h2 class="soft small">Rooms</h2>
     <ul>${rooms.value.filter((r) => !r.peer).map((room) => html`<${Room} key=${room.name} room=${room} />`)}
-      ${others.map((name) => html`<li key=${name}><button type="button" class="plain room soft" onClick=${() => { panel.value = null; enter(name); }}><span>#</span><span class="cut grow">${name}</span><span class="small">join</span></button></li>`)}</ul>
-    <form class="row" onSubmit=${join}><input name="room" aria-label="Room to open" placeholder="Open a room…" maxlength="60" autocomplete="off" /></form>
+      ${others.map(({ room, direct: peer }) => html`<li key=${room}><button type="button" class="plain room soft" onClick=${() => { panel.value = null; enter(room, peer); }}><span>${peer ? "@" : "#"}</span><span class="cut grow">${peer ?? room}</span><span class="small">open</span></button></li>`)}</ul>
+    <form class="row" onSubmit=${join}><input name="room" aria-label="Room to open" placeholder="Open a room…" maxlength="64" autocomplete="off" /></form>
     ${rooms.value.some((r) => r.peer) && html`<h2 class="soft small">Direct</h2><ul>${rooms.value.filter((r) => r.peer).map((room) => html`<${Room} key=${room.name} room=${room} />`)}</ul>`}
     <button type="button" class="plain me" onClick=${() => { naming.value = true; }}><${Avatar} name=${nick.value} /><span class="cut">${nick.value}</span><span class="soft small">change</span></button>
   </aside>`;
@@ -261,7 +261,7 @@ const Name = view(() => html`<div class="page name"><form class="card" onSubmit=
 }}>
   <${Icon} path=${chatIcon} size="34" /><h1>What should others call you?</h1>
   <p class="soft">Anybody on this network may join. No account, and ${status.value?.name ?? "this device"} keeps what is said.</p>
-  <label>Your name<input name="nick" maxlength="32" autocomplete="nickname" required value=${nick.value} ref=${(box) => box?.focus()} /></label>
+  <label>Your name<input name="nick" maxlength="40" autocomplete="nickname" required value=${nick.value} ref=${(box) => box?.focus()} /></label>
   <button class="main">Join the chat</button></form></div>`);
 
 const Chat = view(() => {

@@ -99,7 +99,7 @@ async function join(room) {
       room.locked.value = !!answer.locked;
       room.loaded = true;
       room.add(answer.messages);
-      if (since === undefined) room.whole.value = answer.messages.length === 0 || answer.messages[0].seq === 1;
+      if (since === undefined) room.whole.value = !(answer.more ?? answer.messages[0]?.seq > 1);
       if (read.peek()[room.name] === undefined) room.see();
     });
     await fill(room, since ?? read.peek()[room.name], answer.messages);
@@ -169,12 +169,12 @@ export function discard(message) {
   outbox.value = outbox.peek().filter((m) => m.id !== message.id);
 }
 
-let flushing = false;
+let flushing = false, ready = false; // ready: the rooms are joined
 
 async function flush() {
   if (flushing) return;
   flushing = true;
-  for (let next; socket.connected && (next = outbox.peek().find((m) => !m.error));) {
+  for (let next; ready && socket.connected && (next = outbox.peek().find((m) => !m.error));) {
     if (!(await send(next))) break;
   }
   flushing = false;
@@ -223,11 +223,13 @@ function setTyping(room, who, typing) {
 export async function start() {
   if (!socket.connected || !nick.peek()) return;
   await Promise.all(rooms.peek().map(join));
+  ready = true;
   known.value = await ask(socket, "rooms", {}).then((a) => a.rooms, () => []);
   flush();
 }
 
 socket.on("connect", start);
+socket.on("disconnect", () => { ready = false; });
 
 socket.on("message", (m) => {
   const room = find(m.room);

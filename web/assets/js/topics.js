@@ -28,7 +28,7 @@ class Topic {
   constructor(name) { this.name = name; }
 
   take({ data, seq, time, retain, old }) {
-    if (this.values.length && seq <= this.values.at(-1).seq) return; // already seen, before a drop
+    if (seq <= this.last?.seq && !(time > this.last.time)) return; // seen before a drop
     this.values.push({ time: time ?? Date.now(), seq, data });
     if (this.values.length > kept * 1.2) this.values.splice(0, this.values.length - kept);
     if (retain) this.retained = true;
@@ -68,7 +68,7 @@ function drain() {
 let asked = false;
 
 function receive(message) {
-  arrived++;
+  if (!message.old) arrived++;
   queue.push(message);
   if (queue.length > mostWaiting) queue.shift();
   if (asked) return;
@@ -83,11 +83,23 @@ export function resume() {
   drain();
 }
 
-socket.on("message", receive);
+// What was missed comes before the answer: since the last message, or of the
+// last minutes, as much as the server gives at once.
+let catchingUp = false, newest;
+
+socket.on("message", (message) => {
+  newest = message.seq;
+  receive({ ...message, old: catchingUp });
+});
 socket.on("connect", async () => {
-  const { retained } = await ask(socket, "subscribe", { topics: ["#"] });
-  retained.forEach((m) => receive({ ...m, retain: true, old: true }));
-  arrived -= retained.length;
+  catchingUp = true;
+  try {
+    const { retained } = await ask(socket, "subscribe", { topics: ["#"], since: newest ?? "15m" });
+    retained.forEach((m) => receive({ ...m, retain: true, old: true }));
+    const all = await ask(socket, "topics", {});
+    all.topics.forEach(({ topic }) => place(topic));
+  } catch {} // the next connection does it again
+  catchingUp = false;
 });
 
 setInterval(() => batch(() => {

@@ -1,0 +1,107 @@
+package browser
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"server22.local/appliance/internal/need"
+	"server22.local/appliance/test/node"
+)
+
+// pictures is where screenshots go; go test ./test/browser -pictures ../../docs/img
+var pictures = flag.String("pictures", "", "take the documentation's screenshots into this folder")
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if binary, err := build(); err == nil {
+			os.RemoveAll(filepath.Dir(binary))
+		}
+		os.Exit(code)
+	}))
+}
+
+func TestHome(t *testing.T)  { play(t, "home.js") }
+func TestChat(t *testing.T)  { play(t, "chat.js") }
+func TestDrops(t *testing.T) { play(t, "drops.js") }
+
+func TestPictures(t *testing.T) {
+	if *pictures == "" {
+		t.Skip("only with -pictures FOLDER")
+	}
+	dir, err := filepath.Abs(*pictures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	play(t, "pictures.js", dir)
+}
+
+// patience is how long a script may take between two lines.
+const patience = 90 * time.Second
+
+// play runs a script of testdata against a device of its own and follows what
+// it says: "ok NAME", "fail NAME: WHY", "do ACTION" (which it waits for) and
+// at last "done".
+func play(t *testing.T, name string, args ...string) {
+	t.Helper()
+	t.Parallel()
+	chromium := need.Command(t, "chromium")[0]
+	need.NodeModule(t, "../node", "playwright-core")
+	need.NodeModule(t, "../node", "axe-core")
+	device := newDevice(t)
+	line := newLine(t, device.address)
+	script := node.Run(t, filepath.Join("testdata", name), append([]string{line.url(), chromium}, args...)...)
+	for {
+		select {
+		case said, ok := <-script.Lines:
+			if !ok {
+				t.Fatalf("%s ended before it was done", name)
+			}
+			word, rest, _ := strings.Cut(said, " ")
+			switch word {
+			case "ok":
+				t.Log(said)
+			case "fail":
+				t.Error(rest)
+			case "do":
+				fmt.Fprintln(script.Stdin, act(t, device, line, rest))
+			case "done":
+				return
+			default:
+				t.Log(said)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%s said nothing for %v", name, patience)
+		}
+	}
+}
+
+// act does what a script asks for, and returns the answer to it.
+func act(t *testing.T, device *device, line *line, action string) string {
+	switch action {
+	case "cut":
+		line.cut()
+	case "heal":
+		line.heal()
+	case "kill":
+		device.end(syscall.SIGKILL)
+	case "stop":
+		device.end(syscall.SIGTERM)
+	case "start":
+		device.start()
+	case "code":
+		return device.claimCode()
+	case "state":
+		return device.state
+	default:
+		t.Errorf("the script asks to %q", action)
+	}
+	return "done"
+}
