@@ -6,10 +6,10 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -99,7 +99,7 @@ func (n *network) start(settings Settings, earlier ...*device) *device {
 	return d.run(settings)
 }
 
-func (d *device) run(settings Settings, change ...func(*syscall.SysProcAttr)) *device {
+func (d *device) run(settings Settings, change ...func(*exec.Cmd)) *device {
 	d.t.Helper()
 	if settings.Interface == "" {
 		settings.Interface = "eth0"
@@ -112,7 +112,7 @@ func (d *device) run(settings Settings, change ...func(*syscall.SysProcAttr)) *d
 	}
 	cmd := program(d.ns, "run", "NETCFG_TEST_CONFIG="+string(data), "NETCFG_TEST_STATE="+d.state, "NETCFG_TEST_RESOLV="+d.resolv)
 	for _, f := range change {
-		f(cmd.SysProcAttr)
+		f(cmd)
 	}
 	if d.in, err = cmd.StdinPipe(); err != nil {
 		d.t.Fatal(err)
@@ -125,10 +125,11 @@ func (d *device) run(settings Settings, change ...func(*syscall.SysProcAttr)) *d
 func (d *device) tell(command string) {
 	d.t.Helper()
 	verb, _, _ := strings.Cut(command, " ")
-	before := strings.Count(d.Output(), verb+": ")
+	answers := func() int { return strings.Count("\n"+d.Output(), "\n"+verb+": ") }
+	before := answers()
 	fmt.Fprintln(d.in, command)
 	netnstest.Eventually(d.t, 6*time.Second, "an answer to "+verb, func() bool {
-		return strings.Count(d.Output(), "\n"+verb+": ") > before || strings.Contains(d.Output(), verb+": ")
+		return answers() > before
 	})
 }
 
@@ -138,6 +139,14 @@ func (d *device) report() (r Report) {
 		_ = json.Unmarshal(data, &r)
 	}
 	return r
+}
+
+// complains waits until a problem is reported.
+func (d *device) complains(text string) {
+	d.t.Helper()
+	netnstest.Eventually(d.t, 3*time.Second, "the problem "+text, func() bool {
+		return strings.Contains(strings.Join(d.report().Problems, "\n"), text)
+	})
 }
 
 // has waits until the interface has an address.
@@ -220,4 +229,31 @@ func addresses(list ...string) (all []netip.Addr) {
 		all = append(all, netip.MustParseAddr(text))
 	}
 	return all
+}
+
+// copyProgram puts the test's program where everybody may run it.
+func copyProgram(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nobody is an unprivileged user.
+const nobody = 65534
+
+func chown(t *testing.T, path string) {
+	t.Helper()
+	for dir := path; strings.Contains(dir, t.Name()); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown(path, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
 }

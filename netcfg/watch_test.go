@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,7 +99,9 @@ func TestWatcherSurvivesOverruns(t *testing.T) {
 	writeFile(t, batch, lines.String())
 	d := dev.DaemonCommand(program(dev, "watch"))
 	d.WaitOutput(`"version":1`, 5*time.Second)
+	d.Signal(syscall.SIGSTOP) // so that it cannot keep up, however fast the machine
 	dev.Run("ip", "-batch", batch)
+	d.Signal(syscall.SIGCONT)
 	netnstest.Eventually(t, 10*time.Second, "all addresses", func() bool {
 		lo, _ := watched(t, d).Link("lo")
 		return len(lo.Addrs) >= 1000

@@ -94,10 +94,20 @@ func (ns *NS) DaemonCommand(cmd *exec.Cmd) *Daemon {
 	ns.t.Cleanup(func() {
 		d.Stop()
 		if ns.t.Failed() {
-			ns.t.Logf("%s printed:\n%s", cmd.Path, d.Output())
+			ns.t.Logf("%s printed:\n%s", cmd.Path, lastOf(d.Output()))
 		}
 	})
 	return d
+}
+
+// logged is how much of a program's output is logged, in bytes.
+const logged = 6000
+
+func lastOf(output string) string {
+	if len(output) > logged {
+		return "...\n" + output[len(output)-logged:]
+	}
+	return output
 }
 
 // Write takes what the program prints.

@@ -67,6 +67,13 @@ func (ns *NS) Rename(name, to string) {
 	ns.must(ns.handle.LinkSetName(ns.link(name), to), "renaming %s to %s", name, to)
 }
 
+// Take moves an interface here from another namespace, as if its cable were
+// plugged in elsewhere. It is down afterwards.
+func (ns *NS) Take(from *NS, name string) {
+	ns.t.Helper()
+	ns.must(from.handle.LinkSetNsFd(from.link(name), int(ns.fd)), "moving %s", name)
+}
+
 // Delete removes an interface, and the other end of a veth pair with it.
 func (ns *NS) Delete(name string) {
 	ns.t.Helper()
