@@ -272,12 +272,12 @@ func TestEcho(t *testing.T) {
 		{websocket.TextMessage, strings.Repeat("☕", 100_000)},
 		{websocket.BinaryMessage, strings.Repeat("\xff\x00", 1<<20)},
 	} {
-		go func() {
-			if err := conn.WriteMessage(want.kind, []byte(want.data)); err != nil {
-				t.Error(err)
-			}
-		}()
+		sent := make(chan error, 1)
+		go func() { sent <- conn.WriteMessage(want.kind, []byte(want.data)) }()
 		kind, got, err := conn.ReadMessage()
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
 		if err != nil || kind != want.kind || string(got) != want.data {
 			t.Fatalf("%d bytes of kind %d came back as %d of kind %d, %v", len(want.data), want.kind, len(got), kind, err)
 		}

@@ -55,7 +55,7 @@ func (a *API) echo(conn *websocket.Conn) error {
 	if err != nil {
 		return err
 	}
-	var from io.Reader = in
+	from := in
 	if kind == websocket.TextMessage {
 		from = &utf8Reader{r: in}
 	}

@@ -139,7 +139,7 @@ func waysOut(s *server) map[string]func(topic string) meaning {
 	ws := s.ws("/ws?topic=%23")
 	sse, ndjson := s.open("/api/v1/topics/%23?stream=sse"), s.open("/api/v1/topics/%23?stream=json")
 	ask := func(verb string, into any, topic string) {
-		args, err := client.AskArgs(t.Context(), socket, verb, map[string]any{"topic": topic})
+		args, err := client.Ask[client.Args](t.Context(), socket, verb, map[string]any{"topic": topic})
 		if err == nil {
 			err = args.Scan(into)
 		}
@@ -169,7 +169,7 @@ func waysOut(s *server) map[string]func(topic string) meaning {
 		},
 		"subscribe": func(topic string) meaning {
 			var m struct{ Retained []busMessage }
-			args, err := client.AskArgs(t.Context(), s.dial("/bus"), "subscribe", map[string]any{"topics": topic})
+			args, err := client.Ask[client.Args](t.Context(), s.dial("/bus"), "subscribe", map[string]any{"topics": topic})
 			if err == nil {
 				err = args.Scan(&m)
 			}

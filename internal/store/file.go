@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"modernc.org/sqlite"
@@ -75,7 +76,7 @@ func prepare(ctx context.Context, cfg Config) error {
 	if isBroken(err) {
 		return salvage(ctx, cfg, err)
 	}
-	return describe(err)
+	return describeAt(err, filepath.Dir(cfg.Path))
 }
 
 // check reads the whole database if it was not closed properly.
@@ -128,11 +129,13 @@ func describe(err error) error {
 	return err
 }
 
-// describeAt does so for an error of the file at path: a full disk shows up as
-// an input/output error, too, where the shared index could not grow.
+// describeAt does so for an error of the file or folder at path, and tells a
+// full disk (ENOSPC) from a store that is as large as it may be. A full disk
+// shows up as an input/output error, too, where the shared index could not grow.
 func describeAt(err error, path string) error {
-	if primary(err) == sqlite3.SQLITE_IOERR && free(path) < 1<<20 {
-		return fmt.Errorf("%w (%w)", history.ErrFull, err)
+	code := primary(err)
+	if (code == sqlite3.SQLITE_FULL || code == sqlite3.SQLITE_IOERR) && free(path) < 1<<20 {
+		return fmt.Errorf("%w (%w: %w)", history.ErrFull, syscall.ENOSPC, err)
 	}
 	return describe(err)
 }

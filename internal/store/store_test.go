@@ -203,8 +203,8 @@ func TestQueries(t *testing.T) {
 				{history.Query{Since: noon.Add(time.Hour)}, ""},
 				{history.Query{Since: noon.Add(-time.Hour), Limit: 1}, "0"},
 				{history.Query{Bytes: 1}, "0"},
-				{history.Query{Bytes: 200}, "01"},
-				{history.Query{Bytes: 200, Prefer: history.Newest}, "89"},
+				{history.Query{Bytes: 400}, "01"},
+				{history.Query{Bytes: 400, Prefer: history.Newest}, "89"},
 			} {
 				c.query.Channel = "a"
 				got, err := log.Read(t.Context(), c.query)
@@ -405,7 +405,7 @@ func TestBusy(t *testing.T) {
 			}
 		})
 	}
-	if refused != 7 {
-		t.Errorf("%d of 10 appends were refused; want 7", refused)
+	if refused != 8 {
+		t.Errorf("%d of 10 appends were refused; want 8", refused)
 	}
 }
