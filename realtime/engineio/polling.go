@@ -131,6 +131,7 @@ func (s *Socket) farewellPolling(how ending) {
 	case graceful, abrupt:
 		s.push(item{packet: closePacket})
 	case byPeer:
+		s.clear()
 		s.push(item{packet: noopPacket})
 	}
 	waiting := s.poll != nil

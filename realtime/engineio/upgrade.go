@@ -25,9 +25,10 @@ func (s *Server) serveCandidate(w http.ResponseWriter, r *http.Request, socket *
 	if err != nil {
 		return err
 	}
+	admitted := socket.admit(c)
 	c.control(c.head)
 	c.head = nil
-	if !socket.admit(c) {
+	if !admitted {
 		c.control(frame.AppendClose(nil, frame.CodeNone))
 		c.nc.Close()
 		return nil
