@@ -169,6 +169,7 @@ func (e *engine) receive(now time.Time, p *packet) {
 func (e *engine) read(l *link, s socket, unicast bool) {
 	buf := make([]byte, maxPacket)
 	p := &packet{link: l, socket: s, unicast: unicast, done: make(chan struct{})}
+	budget := budget{left: maxBurst, at: time.Now()}
 	for failures := 0; failures < 10; {
 		n, from, err := s.receive(buf)
 		if errors.Is(err, net.ErrClosed) {
@@ -181,6 +182,9 @@ func (e *engine) read(l *link, s socket, unicast bool) {
 			continue
 		}
 		failures = 0
+		if !budget.spend(time.Now(), n) {
+			continue
+		}
 		p.data, p.from = buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 		select {
 		case e.packets <- p:

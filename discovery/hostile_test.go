@@ -126,6 +126,30 @@ func TestNothingGrows(t *testing.T) {
 	})
 }
 
+// Of a flood, so much is looked at, whatever the size of its packets.
+func TestBudget(t *testing.T) {
+	for _, size := range []int{1, 40, 1472, maxPacket} {
+		start := time.Unix(1e9, 0)
+		b := budget{left: maxBurst, at: start}
+		taken := 0
+		for i := range 100_000 { // over ten seconds, four times as much as allowed
+			now := start.Add(time.Duration(i) * 100 * time.Microsecond)
+			for range max(1, 4*maxRate/10_000/size) {
+				if b.spend(now, size) {
+					taken += size
+				}
+			}
+		}
+		if most := maxBurst + 10*maxRate; taken > most || size > 1 && taken < most*9/10 {
+			t.Errorf("packets of %d bytes: %d bytes taken, at most %d", size, taken, most)
+		}
+	}
+	b := budget{at: time.Unix(1e9, 0)}
+	if !b.spend(time.Unix(1e9+1, 0), maxRate) || b.spend(time.Unix(1e9+1, 0), 1) {
+		t.Error("a second gives what it should")
+	}
+}
+
 // A rival that claims every name for ever changes nothing for those who know
 // the address: the packets stay few.
 func TestRivalForEver(t *testing.T) {

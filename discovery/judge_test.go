@@ -316,7 +316,15 @@ func TestJudgePortTaken(t *testing.T) {
 	c := newCable(t)
 	d := c.device(2)
 	var taken netSocket
-	d.Do(func() { taken = listenExclusively(t) })
+	d.Do(func() {
+		if used, err := PortInUse(); used || err != nil {
+			t.Errorf("before: port in use %v, %v", used, err)
+		}
+		taken = listenExclusively(t)
+		if used, err := PortInUse(); !used || err != nil {
+			t.Errorf("then: port in use %v, %v", used, err)
+		}
+	})
 	m := d.run(Config{Interfaces: d.interfaces()})
 	time.Sleep(300 * time.Millisecond)
 	problems := 0

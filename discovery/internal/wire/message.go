@@ -46,6 +46,10 @@ const topBit = 1 << 15
 // headerLen is what every message begins with.
 const headerLen = 12
 
+// maxHops is how many pointers one name may go through. Nobody's compression
+// needs more than a few; each costs time, and a long packet has many names.
+const maxHops = 32
+
 // ErrMessage says that bytes are no DNS message.
 var ErrMessage = errors.New("malformed DNS message")
 
@@ -167,10 +171,11 @@ func (m *Message) record(off int, section *[]Record) (int, error) {
 
 // name reads a possibly compressed name and returns it uncompressed, with the
 // offset of what follows it. Pointers may only go back, each further than the
-// one before, so that no message can make it loop.
+// one before, so that no message can make it loop, and not too often.
 func (m *Message) name(off int) (name []byte, next int, err error) {
 	begin := len(m.arena)
 	floor := off
+	hops := 0
 	for {
 		if off >= len(m.raw) {
 			return nil, 0, ErrMessage
@@ -198,7 +203,7 @@ func (m *Message) name(off int) (name []byte, next int, err error) {
 				next = off + 2
 			}
 			off = c&0x3f<<8 | int(m.raw[off+1])
-			if off >= floor || off < headerLen {
+			if hops++; off >= floor || off < headerLen || hops > maxHops {
 				return nil, 0, ErrMessage
 			}
 			floor = off

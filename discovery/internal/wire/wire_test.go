@@ -257,8 +257,9 @@ func BenchmarkUnpackHostile(b *testing.B) {
 	for len(raw) < 8980 {
 		here := len(raw)
 		raw = append(raw, 1, 'x', 0xc0|byte(last>>8), byte(last), 0, 1, 0, 1, 0, 0, 0, 0, 0, 0)
-		if n++; n%120 != 0 {
-			last = here
+		last = here
+		if n++; n%maxHops == 0 {
+			last = headerLen
 		}
 	}
 	binary.BigEndian.PutUint16(raw[6:], uint16(n))
