@@ -25,7 +25,6 @@ const avahiSocket = "/run/avahi-daemon/socket"
 
 // newResponder makes the mDNS responder of a configuration.
 func (a *App) newResponder(cfg *config.Loaded, s site) (*discovery.Responder, error) {
-	_, err := os.Stat(avahiSocket)
 	responder, err := discovery.New(discovery.Config{
 		Name:          cfg.Name,
 		Aliases:       aliases(cfg),
@@ -33,13 +32,23 @@ func (a *App) newResponder(cfg *config.Loaded, s site) (*discovery.Responder, er
 		Interfaces:    linksFor(s.snapshot),
 		Filter:        linkFilter(cfg.Discovery.Interfaces),
 		Store:         discovery.NewFileStore(filepath.Join(cfg.State, namesFile)),
-		MulticastOnly: err == nil,
+		MulticastOnly: avahiRuns(),
 		Logger:        a.log.With("part", "discovery"),
 	})
 	if err != nil {
 		return nil, &Fault{Err: fmt.Errorf("cannot announce the name: %w", err), Advice: "see name and [discovery] in 'appliance config show'"}
 	}
 	return responder, nil
+}
+
+// avahiRuns says whether an avahi-daemon runs in this network namespace: the
+// file alone may belong to one in another.
+func avahiRuns() bool {
+	if _, err := os.Stat(avahiSocket); err != nil {
+		return false
+	}
+	used, err := discovery.PortInUse()
+	return used || err != nil
 }
 
 func aliases(cfg *config.Loaded) []discovery.Alias {
