@@ -52,7 +52,6 @@ type App struct {
 	health  *health.Registry
 	config  atomic.Pointer[config.Loaded]
 	guard   *httpd.Guard
-	watcher *netcfg.Watcher
 	site    atomic.Pointer[site]
 	front   parts // what strangers meet: ends first
 	back    parts // what keeps things
@@ -70,6 +69,8 @@ type App struct {
 	server    *httpd.Server
 	realtime  *realtime.Server
 	data      *data
+	observer  *netcfg.Configurator // of this process: it may do more than observe
+	network   network              // whoever configures the interface
 	responder *discovery.Responder // nil where discovery is off
 }
 
@@ -81,7 +82,6 @@ func New(opts Options) *App {
 		opts: opts, log: log, started: time.Now(),
 		health:  health.New(log),
 		guard:   httpd.NewGuard(policyOf(opts.Loaded)),
-		watcher: netcfg.NewWatcher(netcfg.WatcherConfig{ResolvConf: netcfg.DefaultResolvConf, Log: log}),
 		reloads: make(chan chan<- error),
 		events:  events.ring,
 		metrics: httpd.NewMetrics(),
@@ -242,6 +242,9 @@ func (a *App) build(ctx context.Context) (err error) {
 			err = errors.Join(err, a.data.store.Close())
 		}
 	}()
+	if err = a.buildNetwork(ctx); err != nil {
+		return err
+	}
 	if a.cfg().Discovery.Enabled {
 		if a.responder, err = a.newResponder(a.cfg(), *a.site.Load()); err != nil {
 			return err
@@ -261,9 +264,27 @@ func (a *App) greet() {
 	}
 }
 
+// buildNetwork finds out in whose hands the interface is.
+func (a *App) buildNetwork(ctx context.Context) (err error) {
+	settings := settingsOf(a.cfg())
+	other, elsewhere := someoneElse(ctx, a.cfg())
+	if elsewhere {
+		settings = netcfg.Settings{Interface: settings.Interface}
+		a.network = other
+	}
+	if a.observer, err = a.newConfigurator(a.cfg(), settings); err != nil {
+		return err
+	}
+	if !elsewhere {
+		a.network = &ownNetwork{a.observer, a.opts.Sources, a.cfg}
+	}
+	return nil
+}
+
 func (a *App) startBack(ctx context.Context) {
 	for _, part := range []part{
 		{"store", a.data.store.Run},
+		{"network", a.observer.Run},
 	} {
 		a.back.start(ctx, part)
 	}
@@ -271,8 +292,8 @@ func (a *App) startBack(ctx context.Context) {
 
 func (a *App) startFront(ctx context.Context) {
 	list := []part{
-		{"network watch", a.watcher.Run},
 		{"network events", a.followNetwork},
+		{"network report", a.followReport},
 		{"realtime", a.endRealtime},
 		{"reload", a.followReloads},
 		{"control socket", a.controlServer().Run},
@@ -291,7 +312,7 @@ func (a *App) startFront(ctx context.Context) {
 
 // followNetwork hands each change of the network to those who need it.
 func (a *App) followNetwork(ctx context.Context) error {
-	sub := a.watcher.Subscribe()
+	sub := a.observer.Watcher().Subscribe()
 	defer sub.Close()
 	for {
 		select {

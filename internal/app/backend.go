@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"path/filepath"
-	"slices"
 
 	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/config"
@@ -19,7 +18,7 @@ func (a *App) Settings() []admin.Setting {
 	for _, k := range config.Keys() {
 		settings = append(settings, admin.Setting{
 			Key: k.Path, Value: cfg.Shown(k), Source: cfg.Origin(k.Path).String(),
-			Doc: k.Doc, OneOf: k.OneOf, Secret: k.Secret, Live: slices.Contains(live, k.Path),
+			Doc: k.Doc, OneOf: k.OneOf, Secret: k.Secret, Live: isLive(k.Path),
 		})
 	}
 	return settings
@@ -37,16 +36,21 @@ func (a *App) Change(_ context.Context, changes map[string]*string) error {
 	return nil
 }
 
-// saveHash keeps a new password. The account, which calls it, knows the hash
-// already.
+// saveHash keeps a new password.
 func (a *App) saveHash(hash string) error {
 	change := &hash
 	if hash == "" {
 		change = nil
 	}
+	return a.keep(map[string]*string{"admin.password_hash": change})
+}
+
+// keep writes settings for a part that knows them already, and so needs not
+// be told.
+func (a *App) keep(changes map[string]*string) error {
 	a.settings.Lock()
 	defer a.settings.Unlock()
-	next, err := a.cfg().Set(a.opts.Sources, map[string]*string{"admin.password_hash": change})
+	next, err := a.cfg().Set(a.opts.Sources, changes)
 	if err != nil {
 		return err
 	}
@@ -72,6 +76,7 @@ func (a *App) controlServer() *control.Server {
 	for pattern, handler := range api.Routes() {
 		mux.Handle(pattern, handler)
 	}
+	netRoutes(mux, a.network)
 	mux.Handle("/", http.HandlerFunc(notFound))
 	return &control.Server{Path: filepath.Join(a.cfg().RuntimeDir(), control.SocketName), Handler: mux, Log: a.log}
 }

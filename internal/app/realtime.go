@@ -68,7 +68,7 @@ func (a *App) gauges() {
 	a.metrics.Gauge("appliance_clients", func() float64 { return float64(a.realtime.Engine().Clients()) })
 	a.metrics.Gauge("appliance_http_connections", func() float64 { return float64(a.server.Stats().Open) })
 	a.metrics.Gauge("appliance_http_connections_rejected_total", func() float64 { return float64(a.server.Stats().Rejected) })
-	a.metrics.Gauge("appliance_netlink_overruns_total", func() float64 { return float64(a.watcher.Overruns()) })
+	a.metrics.Gauge("appliance_netlink_overruns_total", func() float64 { return float64(a.observer.Watcher().Overruns()) })
 	for name, read := range map[string]func(store.Stats) int64{
 		"appliance_store_commits_total":  func(s store.Stats) int64 { return s.Commits },
 		"appliance_store_messages_total": func(s store.Stats) int64 { return s.Stored },

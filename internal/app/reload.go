@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/health"
@@ -17,6 +18,10 @@ import (
 var live = []string{
 	"name", "discovery.aliases", "log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token", "admin.password_hash",
 }
+
+// followTimeout is for the network to take a configuration, not for its
+// effects.
+const followTimeout = 5 * time.Second
 
 // Reload reads the configuration anew and applies what has changed. A
 // configuration with mistakes changes nothing.
@@ -83,9 +88,10 @@ func (a *App) apply(next *config.Loaded) {
 	a.guard.SetPolicy(policyOf(next))
 	a.account.SetHash(next.Admin.PasswordHash)
 	a.rename(before, next)
+	a.reconfigure(changed)
 	a.update(func(*site) {}) // our names are from the configuration too
 
-	waiting := slices.DeleteFunc(config.Diff(a.opts.Loaded.Config, next.Config), func(key string) bool { return slices.Contains(live, key) })
+	waiting := slices.DeleteFunc(config.Diff(a.opts.Loaded.Config, next.Config), isLive)
 	if len(waiting) == 0 {
 		a.health.Clear("restart")
 		return
@@ -94,6 +100,23 @@ func (a *App) apply(next *config.Loaded) {
 		ID: "restart", Severity: health.Info,
 		Text: "a restart is needed for " + strings.Join(waiting, ", "), Hint: "systemctl restart appliance",
 	})
+}
+
+// isLive reports whether a key takes effect without a restart.
+func isLive(key string) bool {
+	return slices.Contains(live, key) || strings.HasPrefix(key, "net.") && key != "net.resolv_conf"
+}
+
+// reconfigure has the network follow, if it is concerned.
+func (a *App) reconfigure(changed []string) {
+	if a.network == nil || !slices.ContainsFunc(changed, func(key string) bool { return key == "name" || strings.HasPrefix(key, "net.") }) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), followTimeout) // whoever asked may be gone
+	defer cancel()
+	if err := a.network.Follow(ctx); err != nil {
+		a.log.Error("the network did not follow the configuration", "err", err)
+	}
 }
 
 func policyOf(l *config.Loaded) httpd.Policy {

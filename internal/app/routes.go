@@ -92,7 +92,7 @@ func (a *App) status(r *http.Request) httpd.Status {
 		status.Store = &httpd.StoreUsage{Used: stats.Bytes, Max: stats.MaxBytes}
 	}
 	for _, link := range s.links() {
-		i := httpd.Interface{Name: link.Name, MAC: link.MAC.String(), Up: link.Up && link.Carrier, Addresses: []string{}}
+		i := httpd.Interface{Name: link.Name, MAC: link.MAC.String(), Up: link.Up && link.Carrier, Addresses: []string{}, Source: sourceOf(link)}
 		for _, addr := range link.Addrs {
 			i.Addresses = append(i.Addresses, addr.Prefix.String())
 		}

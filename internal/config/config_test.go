@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var place = Place{State: "/var/lib/appliance", LowPorts: true}
+var place = Place{State: "/nowhere/appliance", LowPorts: true}
 
 // write makes a configuration folder of files, by name.
 func write(t *testing.T, files map[string]string) string {

@@ -62,6 +62,17 @@ func (p Place) RuntimeDir(state string) string {
 	}
 }
 
+// netRuntime is the runtime folder of appliance-net.service.
+const netRuntime = "/run/appliance-net"
+
+// NetSocket is where `appliance net run` with this state folder listens.
+func (l *Loaded) NetSocket() string {
+	if filepath.Clean(l.State) == serviceState {
+		return filepath.Join(netRuntime, "control.sock")
+	}
+	return filepath.Join(l.State, "net.sock")
+}
+
 // mayBindLowPorts reports whether CAP_NET_BIND_SERVICE is in effect, which it
 // is for root too.
 func mayBindLowPorts() bool {

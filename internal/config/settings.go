@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 )
@@ -16,22 +17,58 @@ import (
 // Set writes keys into settings.toml, the layer of the page and the command
 // line, and returns the configuration that results. Nothing is written unless
 // the whole would be right. A nil value removes the key from the layer. The
-// write is atomic and durable.
-//
-// Calls for the same file must not run at once; the daemon holds a lock.
+// write is atomic and durable, and processes that share a state folder wait
+// for each other.
 func (l *Loaded) Set(src Sources, changes map[string]*string) (*Loaded, error) {
-	lines, err := readSettingsLines(l.SettingsPath())
+	unlock, err := lockFile(l.SettingsPath() + ".lock")
+	if err != nil {
+		return nil, fmt.Errorf("writing the settings: %w", err)
+	}
+	defer unlock()
+	next, text, err := l.change(src, changes)
 	if err != nil {
 		return nil, err
 	}
+	if err := renameio.WriteFile(l.SettingsPath(), text, 0o600, renameio.WithStaticPermissions(0o600)); err != nil {
+		return nil, fmt.Errorf("writing the settings: %w", err)
+	}
+	return next, nil
+}
+
+// Preview returns the configuration that Set would result in, and writes
+// nothing.
+func (l *Loaded) Preview(src Sources, changes map[string]*string) (*Loaded, error) {
+	next, _, err := l.change(src, changes)
+	return next, err
+}
+
+// change returns the changed configuration, and the layer's text.
+func (l *Loaded) change(src Sources, changes map[string]*string) (*Loaded, []byte, error) {
+	lines, err := readSettingsLines(l.SettingsPath())
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := l.edit(lines, changes); err != nil {
+		return nil, nil, err
+	}
+	text := settingsText(lines)
+	next, err := load(src, &layer{l.SettingsPath(), text})
+	if err != nil {
+		return nil, nil, l.unplaced(err)
+	}
+	return next, text, nil
+}
+
+// edit changes the lines of the layer.
+func (l *Loaded) edit(lines map[string]string, changes map[string]*string) error {
 	scratch := &Loaded{Config: l.Config, Place: l.Place, origins: map[string]origin{}}
 	for path, text := range changes {
 		key, ok := Lookup(path)
 		if !ok {
-			return nil, Errors{{Key: path, Message: "unknown key " + path, Hint: meant(path)}}
+			return Errors{{Key: path, Message: "unknown key " + path, Hint: meant(path)}}
 		}
 		if path == "state" {
-			return nil, Errors{{Key: path, Message: "state cannot be a setting: the settings are kept in it",
+			return Errors{{Key: path, Message: "state cannot be a setting: the settings are kept in it",
 				Hint: "set it in appliance.toml"}}
 		}
 		if text == nil {
@@ -39,19 +76,24 @@ func (l *Loaded) Set(src Sources, changes map[string]*string) (*Loaded, error) {
 			continue
 		}
 		if err := scratch.assignText(key, "", *text); err != nil {
-			return nil, Errors{err}
+			return Errors{err}
 		}
 		lines[path] = tomlValue(key.Value(scratch.Config))
 	}
-	text := settingsText(lines)
-	next, err := load(src, &layer{l.SettingsPath(), text})
+	return nil
+}
+
+// lockFile waits for a lock that other processes hold.
+func lockFile(path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, l.unplaced(err)
+		return nil, err
 	}
-	if err := renameio.WriteFile(l.SettingsPath(), text, 0o600, renameio.WithStaticPermissions(0o600)); err != nil {
-		return nil, fmt.Errorf("writing the settings: %w", err)
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		file.Close()
+		return nil, err
 	}
-	return next, nil
+	return func() { file.Close() }, nil
 }
 
 // unplaced removes the place from mistakes in settings that were not written.
