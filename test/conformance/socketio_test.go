@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"server22.local/appliance/test/node"
 )
 
 // TestSocketIO speaks protocol 5 to the fixture frame by frame.
@@ -99,5 +101,22 @@ func receive(ws *websocket.Conn) (string, bool) {
 		if string(data) != "2" {
 			return string(data), true
 		}
+	}
+}
+
+// TestClient has npm's socket.io-client do to the fixture what its own tests
+// do.
+func TestClient(t *testing.T) {
+	srv := httptest.NewServer(client(slog.New(slog.DiscardHandler)))
+	t.Cleanup(srv.Close)
+	n := 0
+	for line := range node.Run(t, "testdata/socket.io-client.js", srv.URL).Lines {
+		if !strings.HasPrefix(line, "ok ") {
+			t.Error(line)
+		}
+		n++
+	}
+	if n < 13 {
+		t.Errorf("%d checks ran", n)
 	}
 }
