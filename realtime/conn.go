@@ -162,17 +162,28 @@ func (c *conn) join(p *packet.Packet, query string) {
 	}
 	c.sockets = append(c.sockets, s)
 	c.left = slices.DeleteFunc(c.left, func(name string) bool { return name == s.name })
-	c.idle.Stop()
+	c.used()
 	c.mu.Unlock()
 
 	c.server.alive.Add(1)
 	s.inbox.put(s, job{run: func() { s.connect(authOf(p)) }})
 }
 
+// used stops the time to join a namespace; mu is held.
+func (c *conn) used() {
+	if c.idle != nil {
+		c.idle.Stop()
+		c.idle = nil // it would take memory as long as the connection lives
+	}
+}
+
+// noAuth is what most clients send, or mean by sending nothing.
+var noAuth = json.RawMessage("{}")
+
 func authOf(p *packet.Packet) Value {
 	text := p.Payload
-	if text == nil {
-		text = json.RawMessage("{}")
+	if text == nil || string(text) == "{}" {
+		text = noAuth
 	}
 	auth, _ := packet.RawValue(text) // the parser has checked it
 	return auth
@@ -201,7 +212,7 @@ func (c *conn) remove(s *Socket) {
 func (c *conn) Closed(reason engineio.Reason, err error) {
 	c.mu.Lock()
 	c.closed = true
-	c.idle.Stop()
+	c.used()
 	sockets := c.sockets
 	c.sockets = nil
 	c.mu.Unlock()

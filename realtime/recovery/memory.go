@@ -38,15 +38,17 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Memory is a Log that ends with the process. Offsets are numbers under the
-// name of this log, so finding one is subtraction.
+// Memory is a Log that ends with the process. Offsets are numbers, so finding
+// one is subtraction, with a prefix that tells them from those that another
+// process has given out under the same number.
 type Memory struct {
 	limits Limits
-	epoch  string // tells offsets of this log from those of others
+	epoch  string
 
 	mu       sync.Mutex // guards all following
 	entries  []Entry    // entries[0] has the number first
 	first    uint64
+	before   string // the offset of the entry before the first
 	bytes    int
 	sessions map[string]Session
 	order    []string // pids, oldest first; some may be taken
@@ -56,25 +58,41 @@ type Memory struct {
 func NewMemory(l Limits) *Memory {
 	var b [6]byte
 	rand.Read(b[:]) // never fails
-	return &Memory{
+	m := &Memory{
 		limits:   l.withDefaults(),
 		epoch:    base64.RawURLEncoding.EncodeToString(b[:]),
 		first:    1,
 		sessions: make(map[string]Session),
 	}
+	m.before = m.offset(0)
+	return m
 }
 
 func (m *Memory) offset(number uint64) string {
 	return m.epoch + "." + strconv.FormatUint(number, 36)
 }
 
-func (m *Memory) number(offset string) (uint64, bool) {
-	epoch, digits, ok := strings.Cut(offset, ".")
-	if !ok || epoch != m.epoch {
+func number(offset string) (uint64, bool) {
+	_, digits, ok := strings.Cut(offset, ".")
+	if !ok {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(digits, 36, 64)
 	return n, err == nil
+}
+
+// index returns where the entries after an offset begin, or false if the
+// offset is none of this log, or entries after it are gone.
+func (m *Memory) index(offset string) (int, bool) {
+	if offset == m.before {
+		return 0, true
+	}
+	n, ok := number(offset)
+	if !ok || n < m.first || n >= m.first+uint64(len(m.entries)) {
+		return 0, false
+	}
+	i := int(n - m.first)
+	return i + 1, m.entries[i].Offset == offset
 }
 
 // Append implements Log.
@@ -106,6 +124,7 @@ func (m *Memory) trim(now time.Time) {
 	n := 0
 	for n < len(m.entries)-1 && (m.bytes > m.limits.Bytes || now.Sub(m.entries[n].Time) > m.limits.Window) {
 		m.bytes -= size(m.entries[n].Packet)
+		m.before = m.entries[n].Offset
 		m.entries[n] = Entry{}
 		n++
 	}
@@ -117,23 +136,22 @@ func (m *Memory) trim(now time.Time) {
 func (m *Memory) Offset() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.offset(m.first + uint64(len(m.entries)) - 1)
+	if len(m.entries) == 0 {
+		return m.before
+	}
+	return m.entries[len(m.entries)-1].Offset
 }
 
 // Since implements Log.
 func (m *Memory) Since(offset string) ([]Entry, bool) {
-	n, ok := m.number(offset)
-	if !ok {
-		return nil, false
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.trim(time.Now())
-	next := m.first + uint64(len(m.entries))
-	if n+1 < m.first || n >= next {
+	i, ok := m.index(offset)
+	if !ok {
 		return nil, false
 	}
-	return append([]Entry(nil), m.entries[n+1-m.first:]...), true
+	return append([]Entry(nil), m.entries[i:]...), true
 }
 
 // SaveSession implements Log.

@@ -1,0 +1,338 @@
+package recovery
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"server22.local/appliance/realtime/packet"
+)
+
+// File is a Log that outlives the process: a Memory whose packets and sessions
+// are also appended to a file, so that clients recover after a restart or a
+// crash.
+//
+// Writes gather for SyncEvery and are then made durable together, off the path
+// of the traffic: what a power cut takes is at most that long ago, and clients
+// that were ahead of it begin anew. The file is written anew, without what is
+// no longer kept, when it has grown to twice what is.
+type File struct {
+	*Memory
+	path string
+
+	wake    chan struct{}
+	stop    chan struct{}
+	stopped sync.WaitGroup
+
+	fileMu sync.Mutex // guards all following; taken before Memory's
+	file   *os.File
+	queue  [][]byte           // lines to be written
+	live   map[string]Session // of sockets that are connected
+	size   int64              // of the file
+	failed error
+}
+
+// SyncEvery is how long writes gather before they are made durable.
+const SyncEvery = 500 * time.Millisecond
+
+// minRewrite keeps small files from being rewritten all the time.
+const minRewrite = 1 << 20
+
+// line is one record of the file: exactly one of its fields is set.
+type line struct {
+	Before  string     `json:"before,omitempty"` // the offset before the first packet
+	Packet  *savedItem `json:"packet,omitempty"`
+	Session *Session   `json:"session,omitempty"`
+	Taken   string     `json:"taken,omitempty"`
+}
+
+type savedItem struct {
+	Offset      string            `json:"offset"`
+	Time        time.Time         `json:"t"`
+	Namespace   string            `json:"nsp"`
+	Args        []json.RawMessage `json:"args"`
+	Attachments [][]byte          `json:"bin,omitempty"`
+	Rooms       []string          `json:"rooms,omitempty"`
+	Except      []string          `json:"except,omitempty"`
+}
+
+// OpenFile opens the log in a file, or begins one. It starts a goroutine that
+// Close ends. A record cut off by a crash at the end of the file is dropped.
+func OpenFile(path string, l Limits) (*File, error) {
+	f := &File{
+		Memory: NewMemory(l), path: path, live: make(map[string]Session),
+		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	if err := f.load(); err != nil {
+		return nil, fmt.Errorf("reading recovery log: %w", err)
+	}
+	if err := f.rewrite(); err != nil {
+		return nil, fmt.Errorf("writing recovery log: %w", err)
+	}
+	f.stopped.Go(f.run)
+	return f, nil
+}
+
+// Live implements Log: a crash leaves no time to save the sessions.
+func (f *File) Live() bool { return true }
+
+// load reads the file as far as it is whole.
+func (f *File) load() error {
+	file, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	now := time.Now()
+	r := bufio.NewReader(file)
+	for {
+		text, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var l line
+		if json.Unmarshal(text, &l) != nil {
+			return nil // torn: what follows cannot be trusted either
+		}
+		f.replay(l, now)
+	}
+}
+
+func (f *File) replay(l line, now time.Time) {
+	m := f.Memory
+	switch {
+	case l.Before != "":
+		m.replayBefore(l.Before)
+	case l.Packet != nil:
+		m.replayPacket(l.Packet)
+	case l.Session != nil:
+		s := *l.Session
+		if s.Ended.IsZero() {
+			s.Ended = now // it was connected when the process ended
+		}
+		m.SaveSession(s)
+	case l.Taken != "":
+		m.TakeSession(l.Taken)
+	}
+}
+
+func (m *Memory) replayBefore(offset string) {
+	n, _ := number(offset)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.before, m.first = offset, n+1
+}
+
+func (m *Memory) replayPacket(s *savedItem) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n, ok := number(s.Offset); !ok || n != m.first+uint64(len(m.entries)) || len(s.Args) == 0 {
+		return
+	}
+	p := &packet.Packet{Type: packet.Event, Namespace: s.Namespace, Args: s.Args, Attachments: s.Attachments}
+	m.entries = append(m.entries, Entry{Offset: s.Offset, Packet: p, Rooms: s.Rooms, Except: s.Except, Time: s.Time})
+	m.bytes += size(p)
+}
+
+// Append implements Log.
+func (f *File) Append(e Entry) (string, error) {
+	f.fileMu.Lock()
+	defer f.fileMu.Unlock()
+	offset, err := f.Memory.Append(e)
+	if err != nil {
+		return "", err
+	}
+	e.Offset, e.Time = offset, time.Now()
+	f.put(line{Packet: saved(&e)})
+	return offset, nil
+}
+
+func saved(e *Entry) *savedItem {
+	return &savedItem{
+		Offset: e.Offset, Time: e.Time, Namespace: e.Packet.Namespace,
+		Args: e.Packet.Args, Attachments: e.Packet.Attachments, Rooms: e.Rooms, Except: e.Except,
+	}
+}
+
+// SaveSession implements Log.
+func (f *File) SaveSession(s Session) error {
+	f.fileMu.Lock()
+	defer f.fileMu.Unlock()
+	f.put(line{Session: &s})
+	if s.Ended.IsZero() {
+		f.live[s.PID] = s // while it is connected, it cannot be taken
+		return f.failed
+	}
+	delete(f.live, s.PID)
+	return errors.Join(f.failed, f.Memory.SaveSession(s))
+}
+
+// TakeSession implements Log.
+func (f *File) TakeSession(pid string) (Session, bool) {
+	f.fileMu.Lock()
+	defer f.fileMu.Unlock()
+	delete(f.live, pid)
+	f.put(line{Taken: pid})
+	return f.Memory.TakeSession(pid)
+}
+
+// put queues a record; fileMu is held.
+func (f *File) put(l line) {
+	text, err := json.Marshal(l)
+	if err != nil {
+		f.failed = err
+		return
+	}
+	f.queue = append(f.queue, append(text, '\n'))
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run makes durable what gathers.
+func (f *File) run() {
+	for {
+		select {
+		case <-f.wake:
+		case <-f.stop:
+			return
+		}
+		gather := time.NewTimer(SyncEvery)
+		select {
+		case <-gather.C:
+		case <-f.stop:
+			gather.Stop()
+			return
+		}
+		f.flush()
+	}
+}
+
+// flush writes what is queued. The lock is not held while the disk is waited
+// for, so the traffic goes on; only run and Close call it, one after the other.
+func (f *File) flush() {
+	f.fileMu.Lock()
+	queue, file := f.queue, f.file
+	f.queue = nil
+	f.fileMu.Unlock()
+
+	var written int64
+	w := bufio.NewWriter(file)
+	for _, text := range queue {
+		n, _ := w.Write(text) // reported by Flush
+		written += int64(n)
+	}
+	err := errors.Join(w.Flush(), file.Sync())
+
+	f.fileMu.Lock()
+	defer f.fileMu.Unlock()
+	f.failed = err
+	f.size += written
+	if f.size > minRewrite && f.size > 2*int64(f.Memory.kept()) {
+		f.failed = errors.Join(f.failed, f.rewrite())
+	}
+}
+
+func (m *Memory) kept() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bytes
+}
+
+// rewrite replaces the file by one with what is kept, all or nothing. fileMu is
+// held, or nobody else knows of f yet. Records in the queue follow.
+func (f *File) rewrite() error {
+	temp, err := os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name()) // does nothing once it has been renamed
+	size, err := f.dump(temp)
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err == nil {
+		err = os.Rename(temp.Name(), f.path)
+	}
+	if err != nil {
+		temp.Close()
+		return err
+	}
+	if f.file != nil {
+		f.file.Close()
+	}
+	f.file, f.size = temp, size
+	return syncFolder(filepath.Dir(f.path))
+}
+
+// dump writes all that is kept.
+func (f *File) dump(to io.Writer) (size int64, err error) {
+	m := f.Memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	counter := &countingWriter{to: bufio.NewWriter(to)}
+	enc := json.NewEncoder(counter)
+	records := []line{{Before: m.before}}
+	for i := range m.entries {
+		records = append(records, line{Packet: saved(&m.entries[i])})
+	}
+	for _, pid := range m.order {
+		if s, ok := m.sessions[pid]; ok {
+			records = append(records, line{Session: &s})
+		}
+	}
+	for _, s := range f.live {
+		records = append(records, line{Session: &s})
+	}
+	for _, r := range records {
+		if err := enc.Encode(r); err != nil {
+			return 0, err
+		}
+	}
+	return counter.n, counter.to.Flush()
+}
+
+type countingWriter struct {
+	to *bufio.Writer
+	n  int64
+}
+
+func (w *countingWriter) Write(b []byte) (int, error) {
+	n, err := w.to.Write(b)
+	w.n += int64(n)
+	return n, err
+}
+
+// syncFolder makes a rename durable.
+func syncFolder(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// Close makes durable what is left and closes the file.
+func (f *File) Close() error {
+	close(f.stop)
+	f.stopped.Wait()
+	f.flush()
+	f.fileMu.Lock()
+	defer f.fileMu.Unlock()
+	return errors.Join(f.failed, f.file.Close())
+}
