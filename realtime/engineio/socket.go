@@ -316,8 +316,6 @@ func (s *Socket) end(reason Reason, err error, how ending) {
 		candidate = nil // it may still fetch the farewell
 	} else {
 		s.candidate = nil
-	}
-	if how == abrupt || how == broken {
 		s.clear()
 	}
 	s.mu.Unlock()
@@ -355,9 +353,7 @@ func (s *Socket) vanish() {
 	s.mu.Lock()
 	was := s.state
 	s.state = gone
-	if !s.hangup {
-		s.clear()
-	}
+	s.clear()
 	if s.linger != nil {
 		s.linger.Stop()
 	}

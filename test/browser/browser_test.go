@@ -16,7 +16,11 @@ import (
 	"server22.local/appliance/test/node"
 )
 
-// pictures is where screenshots go; go test ./test/browser -pictures ../../docs/img
+// pictures is where screenshots go. They are to show a usual address, so they
+// are taken in a network of their own:
+//
+//	unshare -n sh -c 'ip link set lo up; ip link add eth0 type veth peer name peer0; ip addr add 192.168.1.22/24 dev eth0;
+//	  ip link set eth0 up; ip link set peer0 up; go test ./test/browser -run Pictures -pictures ../../docs/img'
 var pictures = flag.String("pictures", "", "take the documentation's screenshots into this folder")
 
 func TestMain(m *testing.M) {
@@ -40,7 +44,7 @@ func TestPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	play(t, "pictures.js", dir)
+	play(t, "pictures.js", dir, "server22.local")
 }
 
 // patience is how long a script may take between two lines.

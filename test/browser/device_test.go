@@ -21,7 +21,8 @@ type device struct {
 	t       *testing.T
 	binary  string
 	state   string
-	address string
+	listen  string // what it is told to listen on
+	address string // where it is reached
 	command *exec.Cmd
 
 	mu   sync.Mutex // guards code
@@ -51,8 +52,11 @@ func newDevice(t *testing.T) *device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &device{t: t, binary: binary, state: t.TempDir(), address: free.Addr().String()}
+	d := &device{t: t, binary: binary, state: t.TempDir(), listen: free.Addr().String(), address: free.Addr().String()}
 	free.Close()
+	if *pictures != "" {
+		d.listen, d.address = ":80", "127.0.0.1:80"
+	}
 	d.start()
 	t.Cleanup(func() { d.end(syscall.SIGTERM) })
 	return d
@@ -64,7 +68,7 @@ var claimLine = regexp.MustCompile(`enter ([A-Z0-9]{4}-[A-Z0-9]{4})`)
 // start starts the daemon and waits until it answers.
 func (d *device) start() {
 	d.t.Helper()
-	d.command = exec.Command(d.binary, "run", "--listen", d.address)
+	d.command = exec.Command(d.binary, "run", "--listen", d.listen)
 	d.command.Env = append(os.Environ(),
 		"XDG_STATE_HOME="+d.state, "XDG_RUNTIME_DIR="+d.state, "APPLIANCE_STATE="+d.state, "APPLIANCE_DISCOVERY_ENABLED=false")
 	output, err := d.command.StdoutPipe()
@@ -75,7 +79,7 @@ func (d *device) start() {
 	if err := d.command.Start(); err != nil {
 		d.t.Fatalf("starting the appliance: %v", err)
 	}
-	go d.listen(output)
+	go d.follow(output)
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if answer, err := http.Get("http://" + d.address + "/healthz"); err == nil {
 			answer.Body.Close()
@@ -85,8 +89,8 @@ func (d *device) start() {
 	d.t.Fatal("the appliance did not answer within 10 s")
 }
 
-// listen reads what the daemon says until it ends.
-func (d *device) listen(output io.Reader) {
+// follow reads what the daemon says until it ends.
+func (d *device) follow(output io.Reader) {
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		if m := claimLine.FindStringSubmatch(lines.Text()); m != nil {
 			d.mu.Lock()

@@ -1,6 +1,6 @@
 // What people do in a chat.
 const { io } = require("socket.io-client");
-const { until, url } = require("./stage.js");
+const { until, url, wire } = require("./stage.js");
 
 async function enter(page, name, room = "") {
   await page.goto(url + "/chat/" + (room && "#" + room));
@@ -28,7 +28,7 @@ const saved = (page) => page.waitForFunction(() => document.querySelectorAll(".l
 
 // robot is a script in the chat: a client without a browser.
 async function robot(nick, room = "lobby") {
-  const socket = io(url + "/chat", { forceNew: true });
+  const socket = io(wire + "/chat", { forceNew: true });
   const heard = [];
   socket.on("message", (m) => heard.push(m));
   await new Promise((resolve, reject) => { socket.once("connect", resolve); socket.once("connect_error", reject); });

@@ -1,7 +1,7 @@
 // Takes the pictures of the README, from the real thing.
 const path = require("node:path");
 const { io } = require("socket.io-client");
-const { args, check, desk, phone, play, until, url } = require("./stage.js");
+const { args, check, desk, phone, play, url, wire } = require("./stage.js");
 const { enter, robot, say, sees } = require("./people.js");
 
 play(async ({ person }) => {
@@ -22,6 +22,7 @@ play(async ({ person }) => {
     await enter(ana, "Ana");
     await enter(ben, "Ben");
     await enter(await person(), "Chloé");
+    await ben.touchscreen.tap(200, 200);
     const sensor = await robot("greenhouse");
     await say(ben, "Morning! Is the greenhouse online yet? :wave:");
     await sees(ana, "Morning! Is the greenhouse online yet? 👋");
@@ -36,13 +37,14 @@ play(async ({ person }) => {
     await sees(ben, "Nothing left the building 😎");
     await ben.locator(".composer textarea").pressSequentially("Lunch?");
     await ana.waitForSelector(".typing:has-text('Ben')");
+    await ana.mouse.move(700, 30);
     await take(ana, "chat");
     await take(ben, "chat-phone");
     sensor.socket.close();
   });
 
   await check("bus", async () => {
-    const bus = io(url + "/bus", { forceNew: true });
+    const bus = io(wire + "/bus", { forceNew: true });
     const publish = (topic, data, more) => bus.emitWithAck("publish", { topic, data, ...more });
     const page = await person({ ...wide, viewport: { width: 1200, height: 800 }, colorScheme: "dark" });
     await page.goto(url + "/bus/");

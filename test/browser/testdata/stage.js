@@ -4,8 +4,12 @@ const { chromium } = require("playwright-core");
 const fs = require("node:fs");
 const readline = require("node:readline");
 
-const [url, executablePath, ...args] = process.argv.slice(2);
+// wire is where the device is; pages may know it by a name, as url.
+const [wire, executablePath, ...args] = process.argv.slice(2);
+const name = args[1];
+const url = name ? "http://" + name : wire;
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+if (name) flags.push(`--host-resolver-rules=MAP ${name} ${new URL(wire).host}`);
 const patience = 30000; // milliseconds
 
 const answers = [];
@@ -95,4 +99,4 @@ async function fits(page) {
   assert(wide <= 0, `the page is ${wide} px too wide`);
 }
 
-module.exports = { accessible, args, ask, assert, check, desk, fits, phone, play, until, url };
+module.exports = { accessible, args, ask, assert, check, desk, fits, phone, play, until, url, wire };

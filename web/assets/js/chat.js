@@ -3,7 +3,7 @@ import { chatIcon, clock, Component, computed, effect, html, Icon, refreshStatus
 import { link } from "./link.js";
 import { markdown, mentions } from "./markdown.js";
 import {
-  admin, again, current, direct, discard, enter, known, leave, nick, older, order, outbox, refused, rooms, say, search, start, typed, watching,
+  admin, again, current, direct, discard, enter, known, leave, lookAround, nick, older, order, outbox, refused, rooms, say, search, start, typed, watching,
 } from "./rooms.js";
 
 const icons = {
@@ -161,7 +161,10 @@ class Composer extends Component {
   }
 }
 
-const toggle = (name) => { panel.value = panel.value === name ? null : name; };
+const toggle = (name) => {
+  panel.value = panel.value === name ? null : name;
+  if (panel.value === "rooms") lookAround();
+};
 
 const Head = view(() => {
   const room = current.value;

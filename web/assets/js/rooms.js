@@ -224,9 +224,16 @@ export async function start() {
   if (!socket.connected || !nick.peek()) return;
   await Promise.all(rooms.peek().map(join));
   ready = true;
-  known.value = await ask(socket, "rooms", {}).then((a) => a.rooms, () => []);
+  lookAround();
   flush();
 }
+
+// lookAround learns which rooms others have opened.
+export function lookAround() {
+  if (socket.connected) ask(socket, "rooms", {}).then((answer) => { known.value = answer.rooms; }, () => {});
+}
+
+setInterval(() => document.hidden || lookAround(), 15000);
 
 socket.on("connect", start);
 socket.on("disconnect", () => { ready = false; });
