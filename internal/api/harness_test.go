@@ -17,6 +17,7 @@ import (
 	"server22.local/appliance/internal/bus"
 	"server22.local/appliance/internal/chat"
 	"server22.local/appliance/internal/problem"
+	"server22.local/appliance/internal/relay"
 	"server22.local/appliance/internal/store"
 	"server22.local/appliance/realtime"
 	"server22.local/appliance/realtime/client"
@@ -56,6 +57,7 @@ func serve(t *testing.T, cfg Config) *server {
 	rt := realtime.New(realtime.Options{AckError: problem.Ack})
 	c.Serve(rt.Of("/chat"))
 	b.Serve(rt.Of("/bus"), bus.Limits{})
+	relay.Relay(rt, relay.Limits{})
 	cfg.Bus, cfg.Chat = b, c
 	a := New(cfg)
 	mux := http.NewServeMux()
