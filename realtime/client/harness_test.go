@@ -18,26 +18,29 @@ type backend struct {
 	name   string
 	url    string
 	parser packet.Parser
+	crash  func(t *testing.T) // ends it without a word, and frees its port
 }
 
 // setup says what server a test wants.
 type setup struct {
 	parser   packet.Parser
 	recovery bool
-	port     string
+	port     string // rather than any
+	file     string // outlives the server, with what it was to store
 }
 
 func startNode(t *testing.T, want setup) backend {
 	t.Helper()
 	options, err := json.Marshal(map[string]any{
 		"msgpack": want.parser.Name() == "msgpack", "recovery": want.recovery, "port": want.port,
+		"file":   want.file,
 		"server": map[string]any{"pingInterval": 2000, "pingTimeout": 2000},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := node.Run(t, "testdata/server.js", string(options))
-	return backend{name: "node", url: "http://127.0.0.1:" + server.Line(t), parser: want.parser}
+	return backend{name: "node", url: "http://127.0.0.1:" + server.Line(t), parser: want.parser, crash: func(t *testing.T) { server.Kill(t) }}
 }
 
 // backends are the servers that every behaviour is tested with.

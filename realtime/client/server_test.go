@@ -3,8 +3,12 @@ package client_test
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,14 +28,22 @@ func startOurs(t *testing.T, want setup) backend {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: io}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		server.Serve(listener)
+	}()
 	t.Cleanup(func() {
 		io.Shutdown(soon(t))
 		server.Close()
 		<-served
 	})
-	return backend{name: "ours", url: "http://" + listener.Addr().String(), parser: want.parser}
+	crash := func(*testing.T) {
+		server.Close()
+		io.Engine().Close()
+		<-served
+	}
+	return backend{name: "ours", url: "http://" + listener.Addr().String(), parser: want.parser, crash: crash}
 }
 
 func newServer(t *testing.T, want setup) *realtime.Server {
@@ -39,7 +51,7 @@ func newServer(t *testing.T, want setup) *realtime.Server {
 		Engine:  engineio.Options{PingInterval: 2 * time.Second, PingTimeout: 2 * time.Second},
 		Parsers: []packet.Parser{want.parser},
 	})
-	store := &store{position: map[string]int{}}
+	store := openStore(t, want.file)
 	for _, n := range []*realtime.Namespace{io.Namespace, io.Of("/chat"), io.Of("/refuse")} {
 		behave(n, store)
 		if want.recovery {
@@ -58,25 +70,63 @@ func newServer(t *testing.T, want setup) *realtime.Server {
 	return io
 }
 
-// store has what clients want stored, and acknowledges every third time only.
+// store has what clients want stored, also in a file if there is one, and
+// acknowledges every third time only.
 type store struct {
+	file string
+
 	mu       sync.Mutex // guards all following fields
 	ids      []string
 	position map[string]int
 	calls    int
 }
 
+func openStore(t *testing.T, file string) *store {
+	s := &store{file: file, position: map[string]int{}}
+	if file == "" {
+		return s
+	}
+	content, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for id := range strings.Lines(string(content)) {
+		s.add(strings.TrimSuffix(id, "\n"))
+	}
+	return s
+}
+
+func (s *store) add(id string) {
+	s.position[id] = len(s.ids)
+	s.ids = append(s.ids, id)
+}
+
 func (s *store) put(id string, ack *realtime.Ack) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.position[id]; !known {
-		s.position[id] = len(s.ids)
-		s.ids = append(s.ids, id)
+		if err := s.keep(id); err != nil {
+			return err
+		}
+		s.add(id)
 	}
 	if s.calls++; ack.Wanted() && s.calls%3 == 0 {
 		return ack.Send(s.position[id])
 	}
 	return nil
+}
+
+func (s *store) keep(id string) error {
+	if s.file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(s.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString(id + "\n")
+	return err
 }
 
 func (s *store) all() []string {

@@ -1,7 +1,7 @@
 // A Socket.IO server for the tests of the Go client, with the same events as
 // goServer in server_test.go. Options come as JSON in the first argument:
-// {port, msgpack, recovery, server: {...}}. It prints its port, and then what
-// it is asked to `print`.
+// {port, msgpack, recovery, file, server: {...}}. It prints its port. What it
+// is to store is kept in the file, if there is one, before it is acknowledged.
 const { createServer } = require("http");
 const { Server } = require("socket.io");
 
@@ -13,7 +13,11 @@ const io = new Server(http, {
   ...(options.recovery && { connectionStateRecovery: {} }),
 });
 
+const fs = require("fs");
 const stored = new Map();
+if (options.file && fs.existsSync(options.file)) {
+  for (const id of fs.readFileSync(options.file, "utf8").split("\n").slice(0, -1)) stored.set(id, stored.size);
+}
 let calls = 0;
 
 function behave(socket) {
@@ -38,7 +42,10 @@ function behave(socket) {
   // Acknowledges every third time only, and knows what it has by its id.
   socket.on("store", (id, ...args) => {
     const ack = args.pop();
-    if (!stored.has(id)) stored.set(id, stored.size);
+    if (!stored.has(id)) {
+      stored.set(id, stored.size);
+      if (options.file) fs.appendFileSync(options.file, id + "\n");
+    }
     if (typeof ack === "function" && calls++ % 3 === 2) ack(stored.get(id));
   });
   socket.on("stored", (ack) => ack([...stored.keys()]));
