@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"server22.local/appliance/internal/admin"
+	"server22.local/appliance/internal/api"
 	"server22.local/appliance/internal/bus"
 	"server22.local/appliance/internal/chat"
 	"server22.local/appliance/internal/config"
@@ -38,6 +39,7 @@ type data struct {
 	store *store.Store
 	chat  *chat.Chat
 	bus   *bus.Bus
+	api   *api.API // the ways in without Socket.IO
 }
 
 // openData opens the store and puts chat, bus and relay on the realtime
@@ -65,6 +67,10 @@ func (a *App) openData(ctx context.Context, cfg *config.Loaded, io *realtime.Ser
 	relay.Example(io.Of("/"))
 	relay.Tutorial(io.Of("/"), s.Log(tutorialLog))
 	relay.Relay(io, relay.Limits{})
+	d.api = api.New(api.Config{
+		Bus: d.bus, Chat: d.chat, Admin: a.isAdmin, MaxBody: int64(cfg.Realtime.MaxPayload),
+		Logger: a.log.With("part", "api"),
+	})
 	return d, nil
 }
 

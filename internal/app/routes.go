@@ -29,11 +29,15 @@ func (a *App) routes() error {
 	s.Handle("/socket.io/", a.realtime)
 	s.Handle("GET /api/v1/status", httpd.StatusHandler(a.status))
 	s.Handle("GET /api/v1/qr.svg", http.HandlerFunc(a.serveQR))
-	api := admin.API{Account: a.account, Backend: a, Allow: a.isAdmin}
-	for pattern, handler := range api.Routes() {
+	for pattern, handler := range a.data.api.Routes() {
 		s.Handle(pattern, handler)
 	}
-	s.Handle("/api/", http.HandlerFunc(notFound))
+	s.OnShutdown(a.data.api.Close)
+	office := admin.API{Account: a.account, Backend: a, Allow: a.isAdmin}
+	for pattern, handler := range office.Routes() {
+		s.Handle(pattern, handler)
+	}
+	s.Handle("/api/", s.NotFound("/api/"))
 	s.Handle("/", httpd.WWW{Dir: a.wwwDir(), Next: pages})
 	return nil
 }

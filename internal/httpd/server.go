@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"server22.local/appliance/internal/problem"
 )
 
 // Config is what a Server needs.
@@ -48,6 +51,30 @@ func New(cfg Config) *Server {
 
 // Handle puts a handler on a pattern of http.ServeMux. Call it before Run.
 func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+
+// NotFound answers for what nothing else on the server answers: 405 where
+// another method would do, else 404. Its own pattern is the one it is put on.
+func (s *Server) NotFound(own string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if allowed := s.otherMethods(r, own); len(allowed) > 0 {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			problem.Write(w, problem.New(http.StatusMethodNotAllowed, "wrong_method", r.Method+" is not for "+r.URL.Path, "use "+strings.Join(allowed, " or ")))
+			return
+		}
+		problem.Write(w, problem.New(http.StatusNotFound, "not_found", "there is nothing at "+r.URL.Path, "/ has the ways in, /docs/ the reference"))
+	})
+}
+
+func (s *Server) otherMethods(r *http.Request, own string) (allowed []string) {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := s.mux.Handler(other); method != r.Method && pattern != own && pattern != "/" && pattern != "" {
+			allowed = append(allowed, method)
+		}
+	}
+	return allowed
+}
 
 // Handler is what the server serves, for tests without a network.
 func (s *Server) Handler() http.Handler { return s.http.Handler }
