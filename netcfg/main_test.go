@@ -78,12 +78,14 @@ func runProgram(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	go func() {
-		for range time.Tick(50 * time.Millisecond) {
-			data, _ := json.Marshal(configurator.Report())
-			_ = replaceFile(config.StateDir+"/report.json", data)
-		}
-	}()
+	if os.Getenv("NETCFG_TEST_QUIET") == "" {
+		go func() {
+			for range time.Tick(50 * time.Millisecond) {
+				data, _ := json.Marshal(configurator.Report())
+				_ = replaceFile(config.StateDir+"/report.json", data)
+			}
+		}()
+	}
 	go commandsFrom(os.Stdin, configurator)
 	return configurator.Run(ctx)
 }
