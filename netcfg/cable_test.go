@@ -27,7 +27,7 @@ func TestOnTheCable(t *testing.T) {
 	time.Sleep(300 * time.Millisecond) // for the kernel to complain about the answer
 	frames := sniffer.Output()
 
-	mine := regexp.MustCompile(`(?m)^([0-9.]+) ` + deviceMAC + ` > (\S+), .*?: (.*)$`).FindAllStringSubmatch(frames, -1)
+	mine := regexp.MustCompile(`(?m)^([0-9.]+) `+deviceMAC+` > (\S+), .*?: (.*)$`).FindAllStringSubmatch(frames, -1)
 	var probes, announcements, used []float64
 	for _, frame := range mine {
 		at, _ := strconv.ParseFloat(frame[1], 64)

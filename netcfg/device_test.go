@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"server22.local/appliance/internal/netnstest"
 )
@@ -255,5 +257,14 @@ func chown(t *testing.T, path string) {
 	}
 	if err := os.Chown(path, nobody, nobody); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// unprivileged runs a device's program as nobody, with what netcfg needs.
+func unprivileged(d *device) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) {
+		cmd.Path = d.state + "/program"
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_NET_BIND_SERVICE}
 	}
 }

@@ -107,15 +107,23 @@ func serviceIsHere(ctx context.Context, bus *dbus.Conn, service string) bool {
 	return sharesNetwork(int(pid))
 }
 
-// sharesNetwork says whether a process is in our network namespace. Looking at
-// a process of another user takes a privilege; without it the answer is yes.
+// sharesNetwork says whether a process is in our network namespace. The link
+// that tells may be read of another user's process only with a privilege; what
+// is in the namespace may be read by all, and differs by addresses that begin
+// with hardware addresses. Where neither can be read the answer is yes.
 func sharesNetwork(pid int) bool {
 	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
-	if err != nil {
-		return true
+	if ours, ourErr := os.Readlink("/proc/thread-self/ns/net"); err == nil && ourErr == nil {
+		return theirs == ours
 	}
-	ours, err := os.Readlink("/proc/self/ns/net")
-	return err != nil || theirs == ours
+	for _, file := range []string{"if_inet6", "dev_mcast"} {
+		theirs, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, file))
+		ours, ourErr := os.ReadFile("/proc/thread-self/net/" + file)
+		if err == nil && ourErr == nil && !bytes.Equal(theirs, ours) {
+			return false
+		}
+	}
+	return true
 }
 
 // networkd reads the state that systemd-networkd keeps of each link.

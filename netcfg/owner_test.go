@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
@@ -139,4 +140,27 @@ func privateBus(t *testing.T) (address string) {
 		t.Fatalf("dbus-daemon did not start: %v", err)
 	}
 	return socket
+}
+
+// A daemon in a namespace of its own, without privileges, is not confused by
+// what managers say about links of the host that have the same name or index.
+func TestOwnersOfAnotherNamespace(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	n.script(leaseFor("10.82.1.22", 60))
+	d := &device{t: t, ns: n.dev, state: t.TempDir()}
+	chown(t, d.state)
+	copyProgram(t, d.state+"/program")
+	index := itoa(n.dev.Interface("eth0").Index)
+	for path, text := range map[string]string{
+		"/run/systemd/netif/links/" + index: "ADMIN_STATE=configured\n",
+		"/run/network/ifstate":              "eth0=eth0\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(d.state+path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, d.state+path, text)
+	}
+	d.run(Settings{Mode: ModeDHCP}, unprivileged(d))
+	d.has("10.82.1.22/24", 5*time.Second)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -220,11 +219,7 @@ func TestUnprivileged(t *testing.T) {
 	d := &device{t: t, ns: n.dev, state: t.TempDir()}
 	chown(t, d.state)
 	copyProgram(t, d.state+"/program")
-	d.run(Settings{Mode: ModeDHCP}, func(cmd *exec.Cmd) {
-		cmd.Path = d.state + "/program"
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_NET_BIND_SERVICE}
-	})
+	d.run(Settings{Mode: ModeDHCP}, unprivileged(d))
 	d.has("10.82.1.22/24", 5*time.Second)
 	netnstest.Eventually(t, 5*time.Second, "a renewal by unicast", func() bool {
 		requests := s.heard(dhcpv4.MessageTypeRequest)

@@ -3,7 +3,6 @@ package netnstest
 import (
 	"bytes"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,7 +18,6 @@ import (
 // the namespace, because the kernel kills a child whose Pdeathsig is set when
 // the thread that started it ends.
 func (ns *NS) serveStarts() {
-	runtime.LockOSThread()
 	err := netns.Set(ns.fd)
 	for start := range ns.starts {
 		start(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"server22.local/appliance/internal/need"
 )
@@ -39,7 +40,7 @@ func New(t testing.TB) *NS {
 	}
 	ns := &NS{t: t, fd: fd, handle: handle, starts: make(chan func(error))}
 	var starter sync.WaitGroup
-	starter.Go(ns.serveStarts)
+	starter.Go(func() { onThread(ns.serveStarts) })
 	t.Cleanup(func() {
 		close(ns.starts)
 		starter.Wait()
@@ -58,12 +59,18 @@ func create() (fd netns.NsHandle, err error) {
 
 // onThread runs f on an operating system thread of its own. The goroutine ends
 // while it is still locked, upon which the runtime ends the thread: a namespace
-// entered by f cannot leak into another goroutine, whatever f does.
+// entered by f cannot leak into another goroutine, whatever f does. The main
+// thread cannot end, and is what /proc/self shows: it is kept out of it.
 func onThread(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			onThread(f) // on another thread, as this goroutine holds the main one
+			runtime.UnlockOSThread()
+			return
+		}
 		f()
 	}()
 	<-done
