@@ -810,3 +810,47 @@ func TestIPv6(t *testing.T) {
 		}
 	})
 }
+
+// §10.2: additional records come as whole sets too, or caches would forget the
+// rest; addresses that are good everywhere come first.
+func TestAdditionalSets(t *testing.T) {
+	inLab(t, func(l *lab) {
+		p := l.lanTap()
+		cfg := Config{Services: []Service{web()}, Interfaces: []Interface{
+			eth(2, "eth0", "fe80::2/64", "fd00::2/64", "2001:db8::2/64", "169.254.3.4/16", "192.168.7.2/24"),
+		}}
+		l.run("server22", cfg)
+		settle()
+		for _, q := range []*dns.Msg{query(host, dns.TypeA), query("_http._tcp.local.", dns.TypePTR), query(host, dns.TypeHTTPS)} {
+			for _, from := range []uint16{5353, 40000} {
+				p.clear()
+				p.sendTo(ipv4.group(), from, q)
+				s := p.await(time.Second)
+				if got := texts(s.msg.Extra, host, dns.TypeAAAA); !slices.Equal(got, []string{"2001:db8::2", "fd00::2", "fe80::2"}) {
+					t.Errorf("%v: additional AAAA %v", q.Question[0], got)
+				}
+				settle()
+			}
+		}
+		p.clear()
+		p.send(query(host, dns.TypeA))
+		if got := texts(p.await(time.Second).msg.Answer, host, dns.TypeA); !slices.Equal(got, []string{"192.168.7.2", "169.254.3.4"}) {
+			t.Errorf("addresses %v", got)
+		}
+	})
+	inLab(t, func(l *lab) { // so many addresses that a set does not fit
+		p := l.lanTap()
+		var prefixes []string
+		for i := range 40 {
+			prefixes = append(prefixes, fmt.Sprintf("2001:db8::%x/64", i+1), fmt.Sprintf("192.168.7.%d/24", i+1))
+		}
+		l.run("server22", Config{Interfaces: []Interface{eth(2, "eth0", prefixes...)}})
+		settle()
+		p.clear()
+		p.send(query(host, dns.TypeA))
+		s := p.await(time.Second)
+		if n := len(find(s.msg.Extra, host, dns.TypeAAAA)); s.size > 1472 || n != 0 && n != 40 {
+			t.Errorf("%d of 40 AAAA in %d bytes", n, s.size)
+		}
+	})
+}

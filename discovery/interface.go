@@ -80,7 +80,17 @@ func (i Interface) normal() Interface {
 			addrs = append(addrs, netip.PrefixFrom(addr, p.Bits()))
 		}
 	}
-	slices.SortFunc(addrs, netip.Prefix.Compare)
+	// Addresses that are good everywhere come first: there are clients that
+	// take the first and do not know the scope of a link-local one.
+	slices.SortFunc(addrs, func(a, b netip.Prefix) int {
+		if x, y := a.Addr().IsLinkLocalUnicast(), b.Addr().IsLinkLocalUnicast(); x != y {
+			if x {
+				return 1
+			}
+			return -1
+		}
+		return a.Compare(b)
+	})
 	i.Addresses = slices.Compact(addrs)
 	return i
 }

@@ -197,7 +197,7 @@ func (l *link) stepClaims(now time.Time) {
 
 func compareNames(a, b wire.Name) int {
 	if len(a) != len(b) {
-		return len(a) - len(b) // the host's name first, more or less
+		return len(a) - len(b)
 	}
 	if a < b {
 		return -1
@@ -343,9 +343,10 @@ func (l *link) lastSent(r *record) time.Time {
 	return last
 }
 
-// sortRecords gives packets one order: pointers before what they point to.
+// sortRecords gives packets one order: pointers before what they point to, and
+// the records of a set as they were configured.
 func sortRecords(list []*record) {
-	slices.SortFunc(list, func(a, b *record) int {
+	slices.SortStableFunc(list, func(a, b *record) int {
 		if d := int(b.sort) - int(a.sort); d != 0 {
 			return d
 		}

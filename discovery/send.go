@@ -93,22 +93,45 @@ func (l *link) proposed(c *claim) []*record {
 // multicast sends records to the group, with what their receivers will ask for
 // next.
 func (l *link) multicast(now time.Time, answers []*record) {
-	out := &l.e.out
 	l.begin(wire.Answer, answers, func(r *record) (uint16, uint32) { return r.class(), r.ttl }, func() { l.transmit(now) })
 	for _, r := range answers {
 		r.sent, r.due = now, time.Time{}
 	}
-	for _, r := range l.additionals(answers) {
-		if l.lastSent(r).Add(rateLimit).After(now) {
-			continue // §6 counts these too
-		}
-		if out.Record(wire.Additional, r.name, r.typ, r.class(), r.ttl, r.data) {
-			r.sent, r.due = now, time.Time{}
-		}
+	more := slices.DeleteFunc(l.additionals(answers), func(r *record) bool {
+		return l.lastSent(r).Add(rateLimit).After(now) // §6 counts these too
+	})
+	for _, r := range l.add(more, func(r *record) (uint16, uint32) { return r.class(), r.ttl }) {
+		r.sent, r.due = now, time.Time{}
 	}
-	if !out.Empty() {
+	if !l.e.out.Empty() {
 		l.transmit(now)
 	}
+}
+
+// add writes additional records, as far as they fit, and returns those. Of a
+// unique set it takes all or none: half of one would be taken for the whole.
+func (l *link) add(list []*record, form func(*record) (class uint16, ttl uint32)) []*record {
+	out := &l.e.out
+	added := list[:0]
+	for len(list) > 0 {
+		n := 1
+		for n < len(list) && list[n].key == list[0].key && list[n].typ == list[0].typ {
+			n++
+		}
+		mark := out.Mark()
+		fits := true
+		for _, r := range list[:n] {
+			class, ttl := form(r)
+			fits = fits && out.Record(wire.Additional, r.name, r.typ, class, ttl, r.data)
+		}
+		if fits {
+			added = append(added, list[:n]...)
+		} else {
+			out.Rewind(mark)
+		}
+		list = list[n:]
+	}
+	return added
 }
 
 // begin writes records into packets, handing each full one to flush. The last
@@ -240,6 +263,12 @@ func (l *link) additionals(answers []*record) []*record {
 			l.addAddresses(r.key, add)
 		}
 	}
+	slices.SortStableFunc(list, func(a, b *record) int {
+		if a.key != b.key {
+			return compareNames(a.key, b.key)
+		}
+		return int(a.typ) - int(b.typ)
+	})
 	l.e.lists[1] = list
 	return list
 }
@@ -313,9 +342,7 @@ func (l *link) reply(to asker, records []*record) {
 	}
 	send := func() { l.sendTo(to) }
 	l.begin(wire.Answer, list, func(r *record) (uint16, uint32) { return r.class(), r.ttl }, send)
-	for _, r := range l.additionals(list) {
-		l.e.out.Record(wire.Additional, r.name, r.typ, r.class(), r.ttl, r.data)
-	}
+	l.add(l.additionals(list), func(r *record) (uint16, uint32) { return r.class(), r.ttl })
 	send()
 }
 
@@ -336,9 +363,7 @@ func (l *link) replyLegacy(to asker, list []*record) {
 	if !complete {
 		out.SetFlags(wire.FlagTruncated)
 	}
-	for _, r := range l.additionals(list) {
-		out.Record(wire.Additional, r.name, r.typ, wire.ClassIN, min(r.ttl, ttlLegacy), r.data)
-	}
+	l.add(l.additionals(list), func(r *record) (uint16, uint32) { return wire.ClassIN, min(r.ttl, ttlLegacy) })
 	l.sendTo(to)
 }
 

@@ -167,11 +167,12 @@ func (c *Client) closeIdle() {
 	}
 }
 
-// join asks the server, on a connection, for the namespace.
+// join asks the server, on a connection, for the namespace. The connection may
+// have ended meanwhile, and the socket be on the next one.
 func (s *Socket) join(x *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.active || s.session == x {
+	if !s.active || s.session == x || x.ctx.Err() != nil {
 		return
 	}
 	s.session = x

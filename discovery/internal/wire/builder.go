@@ -44,6 +44,24 @@ func (b *Builder) Bytes() []byte { return b.buf }
 // Empty says whether nothing was added since Reset.
 func (b *Builder) Empty() bool { return len(b.buf) == headerLen }
 
+// A Mark is a place in a message, to go back to.
+type Mark struct {
+	length, suffixes int
+	counts           [8]byte
+}
+
+// Mark returns where the message ends now.
+func (b *Builder) Mark() Mark {
+	return Mark{len(b.buf), len(b.suffixes), [8]byte(b.buf[4:headerLen])}
+}
+
+// Rewind takes back what was added since the mark.
+func (b *Builder) Rewind(m Mark) {
+	b.buf = b.buf[:m.length]
+	b.suffixes = b.suffixes[:m.suffixes]
+	copy(b.buf[4:], m.counts[:])
+}
+
 // SetFlags adds flags to the header.
 func (b *Builder) SetFlags(flags uint16) {
 	binary.BigEndian.PutUint16(b.buf[2:], binary.BigEndian.Uint16(b.buf[2:])|flags)
