@@ -1,0 +1,421 @@
+package realtime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"server22.local/appliance/realtime"
+	"server22.local/appliance/realtime/engineio"
+	"server22.local/appliance/realtime/packet"
+)
+
+// The tests of this file keep the rules that the package documentation states.
+
+func TestEventsInOrderOneAtATime(t *testing.T) {
+	io := realtime.New(realtime.Options{Backlog: 8})
+	var running atomic.Int32
+	next := 0
+	realtime.Handle(io, "n", func(_ context.Context, _ *realtime.Socket, n int) (int, error) {
+		if running.Add(1) != 1 {
+			t.Error("two handlers of a socket at once")
+		}
+		defer running.Add(-1)
+		if n != next {
+			t.Errorf("got %d, expected %d", n, next)
+		}
+		next++
+		return n, nil
+	})
+	c := dialRaw(t, serve(t, io)).connect()
+	const events = 2000 // many more than fit the backlog
+	go func() {
+		for n := range events {
+			c.ws.WriteMessage(1, fmt.Appendf(nil, `42%d["n",%d]`, n, n))
+		}
+	}()
+	for n := range events {
+		c.expect(fmt.Sprintf(`43%d[%d]`, n, n))
+	}
+}
+
+func TestHandlerBlocksItsOwnSocketOnly(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	release := make(chan struct{})
+	realtime.On0(io, "block", func(ctx context.Context, s *realtime.Socket) error {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	for _, ns := range []*realtime.Namespace{io.Of("/"), io.Of("/other")} {
+		realtime.Handle(ns, "echo", func(_ context.Context, _ *realtime.Socket, v string) (string, error) { return v, nil })
+	}
+	url := serve(t, io)
+	c := dialRaw(t, url).connect()
+	c.say("40/other")
+	c.hear()
+	c.say(`421["block"]`)
+	c.say(`422["echo","behind"]`)
+	c.say(`42/other,3["echo","beside"]`)
+	c.expect(`43/other,3["beside"]`)
+	d := dialRaw(t, url).connect()
+	d.say(`421["echo","another"]`)
+	d.expect(`431["another"]`)
+	close(release)
+	c.expect(`431[]`)
+	c.expect(`432["behind"]`)
+}
+
+func TestContextEndsWithTheSocket(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	ended := make(chan error, 1)
+	order := make(chan string, 2)
+	realtime.On0(io, "wait", func(ctx context.Context, s *realtime.Socket) error {
+		derived, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		<-derived.Done()
+		ended <- derived.Err()
+		order <- "handler"
+		return nil
+	})
+	io.OnDisconnect(func(*realtime.Socket, realtime.Reason) { order <- "OnDisconnect" })
+	c := dialRaw(t, serve(t, io)).connect()
+	c.say(`42["wait"]`)
+	time.Sleep(10 * time.Millisecond)
+	c.ws.Close()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v", err)
+	}
+	if first := <-order; first != "handler" {
+		t.Errorf("%s came first", first)
+	}
+	<-order
+}
+
+func TestOnConnectComesBeforeTheFirstEvent(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	io.Use(func(*realtime.Socket) error { time.Sleep(20 * time.Millisecond); return nil })
+	io.OnConnect(func(s *realtime.Socket) {
+		time.Sleep(20 * time.Millisecond)
+		realtime.Handle0(s, "early", func(context.Context, *realtime.Socket) (string, error) { return "seen", nil })
+	})
+	c := dialRaw(t, serve(t, io))
+	c.say("40")
+	c.say(`421["early"]`)
+	c.greeting()
+	c.expect(`431["seen"]`)
+}
+
+func TestNothingArrivesBeforeConnect(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	io.Use(func(s *realtime.Socket) error {
+		s.Join("room")
+		return s.Emit("from the middleware")
+	})
+	url := serve(t, io)
+	stop := make(chan struct{})
+	var emitting sync.WaitGroup
+	emitting.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				io.To("room").Emit("noise")
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	})
+	for range 50 {
+		c := dialRaw(t, url)
+		c.say("40")
+		c.greeting()
+		if got := c.hear(); got != `42["from the middleware"]` {
+			t.Fatalf("got %s", got)
+		}
+		c.ws.Close()
+	}
+	close(stop)
+	emitting.Wait()
+}
+
+func TestAskEnds(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	sockets := make(chan *realtime.Socket, 4)
+	io.OnConnect(func(s *realtime.Socket) { sockets <- s })
+	url := serve(t, io)
+
+	t.Run("by the answer", func(t *testing.T) {
+		c := dialRaw(t, url).connect()
+		go func() {
+			text := c.hear()
+			c.say("43" + strings.TrimSuffix(strings.TrimPrefix(text, "42"), `["q"]`) + `[{"a":1},2]`)
+		}()
+		answer, err := realtime.Ask[map[string]int](t.Context(), <-sockets, "q")
+		if err != nil || answer["a"] != 1 {
+			t.Errorf("%v, %v", answer, err)
+		}
+	})
+	t.Run("by the context", func(t *testing.T) {
+		dialRaw(t, url).connect()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := realtime.Ask[int](ctx, <-sockets, "q"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+	t.Run("by the end of the socket", func(t *testing.T) {
+		c := dialRaw(t, url).connect()
+		go func() { c.hear(); c.ws.Close() }()
+		s := <-sockets
+		if _, err := realtime.Ask[int](t.Context(), s, "q"); !errors.Is(err, realtime.ErrDisconnected) {
+			t.Error(err)
+		}
+		if err := s.Emit("x"); !errors.Is(err, realtime.ErrDisconnected) {
+			t.Error(err)
+		}
+		if _, err := realtime.Ask[int](t.Context(), s, "q"); !errors.Is(err, realtime.ErrDisconnected) {
+			t.Error(err)
+		}
+	})
+	t.Run("by a wrong type", func(t *testing.T) {
+		c := dialRaw(t, url).connect()
+		go func() {
+			text := c.hear()
+			c.say("43" + strings.TrimSuffix(strings.TrimPrefix(text, "42"), `["q"]`) + `["text"]`)
+		}()
+		if _, err := realtime.Ask[int](t.Context(), <-sockets, "q"); err == nil || !strings.Contains(err.Error(), "string instead of int") {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAskAllEnds(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	url := serve(t, io)
+	for range realtime.AskAll[int](t.Context(), io.To("nobody").Timeout(time.Second), "q") {
+		t.Error("nobody has answered")
+	}
+	for _, a := range realtime.AskAll[int](t.Context(), io.BroadcastOperator, "q") {
+		if !errors.Is(a.Err, realtime.ErrNoTimeout) {
+			t.Error(a.Err)
+		}
+	}
+	answering, silent, leaving := dialRaw(t, url).connect(), dialRaw(t, url).connect(), dialRaw(t, url).connect()
+	go func() {
+		text := answering.hear()
+		answering.say("43" + strings.TrimSuffix(strings.TrimPrefix(text, "42"), `["q",1]`) + `[7]`)
+		answering.say("43" + strings.TrimSuffix(strings.TrimPrefix(text, "42"), `["q",1]`) + `[8]`) // again: ignored
+	}()
+	go func() { leaving.hear(); leaving.ws.Close() }()
+	var values []int
+	var errs []error
+	for id, a := range realtime.AskAll[int](t.Context(), io.Timeout(200*time.Millisecond), "q", 1) {
+		if len(id) != 20 {
+			t.Errorf("id %q", id)
+		}
+		if a.Err != nil {
+			errs = append(errs, a.Err)
+		} else {
+			values = append(values, a.Value)
+		}
+	}
+	if !slices.Equal(values, []int{7}) || len(errs) != 2 || !errors.Is(errs[0], realtime.ErrDisconnected) || !errors.Is(errs[1], context.DeadlineExceeded) {
+		t.Errorf("values %v, errors %v", values, errs)
+	}
+	silent.ws.Close()
+}
+
+func TestOperatorsDoNotChange(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	c := dialRaw(t, serve(t, io)).connect()
+	base := io.To("a")
+	for range 3 {
+		_ = base.To("b").Except("c").Volatile() // would share the array of base if it were careless
+	}
+	io.Join("a")
+	if err := base.Emit("x"); err != nil {
+		t.Error(err)
+	}
+	c.expect(`42["x"]`)
+	if err := base.Emit("disconnect"); !errors.Is(err, realtime.ErrReserved) {
+		t.Error(err)
+	}
+	if err := base.Emit("x", make(chan int)); err == nil {
+		t.Error("a channel was emitted")
+	}
+}
+
+func TestJoinAfterDisconnectLeavesNothing(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	gone := make(chan *realtime.Socket, 1)
+	io.OnDisconnect(func(s *realtime.Socket, _ realtime.Reason) { gone <- s })
+	dialRaw(t, serve(t, io)).connect().ws.Close()
+	s := <-gone
+	for io.Len() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	s.Join("room")
+	if rooms := io.Rooms(); len(rooms) != 0 {
+		t.Errorf("left behind: %v", rooms)
+	}
+}
+
+func TestDynamicNamespacesComeAndGo(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	parent := io.OfPattern(regexp.MustCompile(`^/r/\w+$`))
+	var made atomic.Int32
+	io.OnNamespace(func(*realtime.Namespace) { made.Add(1) })
+	parent.Use(func(s *realtime.Socket) error {
+		if s.Namespace().Name() == "/r/closed" {
+			return realtime.Refuse("closed", nil)
+		}
+		return nil
+	})
+	url := serve(t, io)
+	c := dialRaw(t, url)
+	for _, name := range []string{"/r/a", "/r/b"} {
+		c.say("40" + name)
+		c.hear()
+	}
+	c.say("40/r/closed")
+	c.expect(`44/r/closed,{"message":"closed"}`)
+	parent.Emit("hello")
+	c.expect(`42/r/a,["hello"]`)
+	c.expect(`42/r/b,["hello"]`)
+	c.ws.Close()
+	for len(parent.Namespaces()) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if n := made.Load(); n != 3 {
+		t.Errorf("%d namespaces were made", n)
+	}
+	kept := io.Of("/r/kept")
+	c = dialRaw(t, url)
+	c.say("40/r/kept")
+	c.hear()
+	c.ws.Close()
+	for kept.Len() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if len(parent.Namespaces()) != 1 {
+		t.Error("a namespace is gone that the program has named")
+	}
+}
+
+func TestLimits(t *testing.T) {
+	io := realtime.New(realtime.Options{
+		MaxNamespaces:  3,
+		ConnectTimeout: 100 * time.Millisecond,
+		Limits:         packet.Limits{Attachments: 2},
+		Engine:         engineio.Options{MaxPayload: 1000},
+	})
+	io.OfPattern(regexp.MustCompile("^/n"))
+	url := serve(t, io)
+	for name, frames := range map[string][]string{
+		"joins nothing":        {},
+		"too many namespaces":  {"40", "40/n1", "40/n2", "40/n3"},
+		"too many attachments": {"40", `453-["x",{"_placeholder":true,"num":0}]`},
+		"too large":            {"40", `42["` + strings.Repeat("x", 1000) + `"]`},
+		"too deep":             {"40", `42["x",` + strings.Repeat("[", 130) + strings.Repeat("]", 130) + `]`},
+		"long namespace":       {"40/n" + strings.Repeat("x", 600)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := dialRaw(t, url)
+			for _, f := range frames {
+				c.say(f)
+			}
+			for !strings.Contains(c.hear(), "close") {
+			}
+		})
+	}
+}
+
+func TestBurstAfterDisconnectByServer(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	realtime.On0(io, "kick me", func(_ context.Context, s *realtime.Socket) error { s.Disconnect(); return nil })
+	realtime.Handle0(io.Of("/other"), "here", func(context.Context, *realtime.Socket) (string, error) { return "yes", nil })
+	c := dialRaw(t, serve(t, io)).connect()
+	c.say("40/other")
+	c.hear()
+	for range 20 {
+		c.say(`42["kick me"]`) // the client cannot know yet that the first was enough
+	}
+	c.expect("41")
+	c.say(`42/other,1["here"]`)
+	c.expect(`43/other,1["yes"]`)
+	c.connect() // and it may come back
+}
+
+func TestHooks(t *testing.T) {
+	var mu sync.Mutex
+	var log []string
+	note := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		log = append(log, fmt.Sprintf(format, args...))
+	}
+	io := realtime.New(realtime.Options{Hooks: realtime.Hooks{
+		Connected:    func(s *realtime.Socket) { note("connected %s", s.Namespace().Name()) },
+		Disconnected: func(_ *realtime.Socket, why realtime.Reason) { note("disconnected %s", why) },
+		Refused:      func(nsp string, err error) { note("refused %s: %v", nsp, err) },
+		Received:     func(_ *realtime.Socket, event string) { note("received %s", event) },
+		Handled:      func(_ *realtime.Socket, event string, _ time.Duration, err error) { note("handled %s %v", event, err) },
+		Sent:         func(nsp string, n int) { note("sent %s to %d", nsp, n) },
+	}})
+	realtime.On0(io, "x", func(context.Context, *realtime.Socket) error { return errors.New("no") })
+	c := dialRaw(t, serve(t, io))
+	c.say("40/nowhere")
+	c.hear()
+	c.connect()
+	c.say(`421["x"]`)
+	c.expect(`431[{"error":{"message":"internal error"}}]`)
+	io.Emit("hello")
+	c.hear()
+	c.say("41")
+	for io.Len() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	want := []string{"refused /nowhere: Invalid namespace", "connected /", "received x", "handled x no", "sent / to 1", "sent / to 1", "disconnected client namespace disconnect"}
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Equal(log, want) {
+		t.Errorf("got %q", log)
+	}
+}
+
+func TestShutdownTellsEverybody(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	reasons := make(chan realtime.Reason, 10)
+	io.OnDisconnect(func(_ *realtime.Socket, why realtime.Reason) {
+		time.Sleep(20 * time.Millisecond) // Shutdown waits for it
+		reasons <- why
+	})
+	url := serve(t, io)
+	for range 10 {
+		dialRaw(t, url).connect()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := io.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(reasons) != 10 {
+		t.Fatalf("%d were told", len(reasons))
+	}
+	for range 10 {
+		if why := <-reasons; why != realtime.ReasonShutdown {
+			t.Errorf("reason %q", why)
+		}
+	}
+}
