@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -167,32 +168,46 @@ func (s *Socket) failed(e *Event, err error) {
 // dispatch lets middlewares, catch-alls and handlers have the event.
 func (s *Socket) dispatch(e *Event) error {
 	ctx := s.Context()
-	for _, step := range [...]func(*registry) []handler{
-		func(r *registry) []handler { return load(&r.use) },
-		func(r *registry) []handler { return load(&r.any) },
-		func(r *registry) []handler { return r.find(e.packet) },
-	} {
-		for r := range s.registries {
-			for _, h := range step(r) {
-				if err := h(ctx, e); err != nil {
-					return err
-				}
-			}
+	var space [3]*registry
+	registries := s.registries(space[:0])
+	for _, r := range registries {
+		if err := e.pass(ctx, load(&r.use)); err != nil {
+			return err
+		}
+	}
+	for _, r := range registries {
+		if err := e.pass(ctx, load(&r.any)); err != nil {
+			return err
+		}
+	}
+	for _, r := range registries {
+		if err := e.pass(ctx, r.find(e.packet)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// registries calls yield for all places where handlers of this socket are.
-func (s *Socket) registries(yield func(*registry) bool) {
-	for w := range s.ns.wirings {
-		if !yield(&w.registry) {
-			return
+// pass gives the event to each handler, until one returns an error.
+func (e *Event) pass(ctx context.Context, handlers []handler) error {
+	for _, h := range handlers {
+		if err := h(ctx, e); err != nil {
+			return err
 		}
 	}
-	if own := s.own.Load(); own != nil {
-		yield(own)
+	return nil
+}
+
+// registries appends all places where handlers of this socket are.
+func (s *Socket) registries(dst []*registry) []*registry {
+	if parent := s.ns.parent; parent != nil {
+		dst = append(dst, &parent.registry)
 	}
+	dst = append(dst, &s.ns.registry)
+	if own := s.own.Load(); own != nil {
+		dst = append(dst, own)
+	}
+	return dst
 }
 
 // guarded runs what the program has given us. A panic ends this socket, and
