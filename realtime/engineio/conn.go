@@ -28,6 +28,7 @@ type conn struct {
 	nc     net.Conn
 	raw    *rawConn // nil if nc has no descriptor
 
+	head    []byte // the handshake's answer, until it is written; belongs to who is writing
 	deflate bool
 	version wire.Version
 
@@ -59,6 +60,10 @@ func (sc *scratch) release() {
 
 // segments lists the frames of the items in sc as they go to this connection.
 func (c *conn) segments(sc *scratch, dst [][]byte) [][]byte {
+	if c.head != nil {
+		dst = append(dst, c.head)
+		c.head = nil
+	}
 	for _, it := range sc.items {
 		if c.deflate && !it.plain && it.packet.size >= c.server.o.Compression.Threshold {
 			dst = append(dst, it.packet.deflatedFrames(c.version))

@@ -131,6 +131,7 @@ func (s *Socket) farewellPolling(how ending) {
 	case graceful, abrupt:
 		s.push(item{packet: closePacket})
 	case byPeer:
+		s.clear()
 		s.push(item{packet: noopPacket})
 	}
 	waiting := s.poll != nil
@@ -261,7 +262,6 @@ func (s *Socket) readBody(w http.ResponseWriter, r *http.Request, b *body) error
 	rc := http.NewResponseController(w)
 	// Not every ResponseWriter knows deadlines, and in-memory ones need none.
 	rc.SetReadDeadline(time.Now().Add(s.server.o.PingTimeout))
-	defer rc.SetReadDeadline(time.Time{})
 	for {
 		if len(b.data) == cap(b.data) {
 			b.data = append(b.data, 0)[:len(b.data)]
@@ -272,6 +272,8 @@ func (s *Socket) readBody(w http.ResponseWriter, r *http.Request, b *body) error
 		case int64(len(b.data)) > limit:
 			return errTooLarge
 		case err == io.EOF:
+			// A failure leaves the deadline, as net/http goes on reading.
+			rc.SetReadDeadline(time.Time{})
 			return nil
 		case err != nil:
 			return err
@@ -287,6 +289,7 @@ func (s *Socket) bodyFailed(w http.ResponseWriter, r *http.Request, err error) *
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return nil
 	}
+	w.Header().Set("Connection", "close")
 	s.end(ReasonTransportError, err, abrupt)
 	return refuse(r, CodeBadRequest, "BODY", err)
 }

@@ -316,6 +316,8 @@ func (s *Socket) end(reason Reason, err error, how ending) {
 		candidate = nil // it may still fetch the farewell
 	} else {
 		s.candidate = nil
+	}
+	if how == abrupt || how == broken {
 		s.clear()
 	}
 	s.mu.Unlock()
@@ -353,7 +355,9 @@ func (s *Socket) vanish() {
 	s.mu.Lock()
 	was := s.state
 	s.state = gone
-	s.clear()
+	if !s.hangup {
+		s.clear()
+	}
 	if s.linger != nil {
 		s.linger.Stop()
 	}

@@ -21,12 +21,14 @@ var probeAnswer = frame.Append(nil, frame.Text, []byte("3probe"))
 
 // serveCandidate serves a WebSocket that names a session.
 func (s *Server) serveCandidate(w http.ResponseWriter, r *http.Request, socket *Socket) *ConnectionError {
-	c, head, err := s.upgrade(w, r, "", socket.version)
+	c, err := s.upgrade(w, r, "", socket.version)
 	if err != nil {
 		return err
 	}
-	c.control(head.flat)
-	if !socket.admit(c) {
+	admitted := socket.admit(c)
+	c.control(c.head)
+	c.head = nil
+	if !admitted {
 		c.control(frame.AppendClose(nil, frame.CodeNone))
 		c.nc.Close()
 		return nil

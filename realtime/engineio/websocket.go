@@ -78,8 +78,8 @@ func (c hijackedConn) Write(p []byte) (int, error) {
 func (hijackedConn) SetDeadline(time.Time) error { return nil }
 
 // upgrade makes a WebSocket of the request's connection. The answer to the
-// client is still to be sent, by the packet returned.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string, v wire.Version) (*conn, *Packet, *ConnectionError) {
+// client leaves with the first frames.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string, v wire.Version) (*conn, *ConnectionError) {
 	var header http.Header
 	if id != "" && s.o.Cookie != nil {
 		header = http.Header{"Set-Cookie": {s.o.Cookie.make(id).String()}}
@@ -101,12 +101,12 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string, v wi
 	defer h.release()
 	h.ResponseWriter = w
 	if _, err := s.upgrader.Upgrade(h, r, header); err != nil {
-		return nil, nil, refuse(r, CodeBadRequest, "WEBSOCKET_HANDSHAKE", err)
+		return nil, refuse(r, CodeBadRequest, "WEBSOCKET_HANDSHAKE", err)
 	}
-	c := &conn{server: s, nc: h.nc, raw: newRawConn(h.nc), version: v, early: h.early}
+	c := &conn{server: s, nc: h.nc, raw: newRawConn(h.nc), version: v, head: bytes.Clone(h.head), early: h.early}
 	c.deflate = s.o.Compression.PerMessageDeflate && offersDeflate(r)
 	c.reader = frame.Reader{Limit: s.o.MaxPayload, Inflate: c.deflate}
-	return c, &Packet{flat: bytes.Clone(h.head), size: len(h.head)}, nil
+	return c, nil
 }
 
 // offersDeflate says whether gorilla has agreed to permessage-deflate.
@@ -124,13 +124,12 @@ func offersDeflate(r *http.Request) bool {
 
 // openWebSocket starts a session that is a WebSocket from the beginning.
 func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, socket *Socket) *ConnectionError {
-	c, head, err := s.upgrade(w, r, socket.id, socket.version)
+	c, err := s.upgrade(w, r, socket.id, socket.version)
 	if err != nil {
 		return err
 	}
 	c.socket, c.joined = socket, true
 	socket.ws = c
-	socket.push(item{packet: head, plain: true})
 	if err := s.open(socket); err != nil && !errors.Is(err, errNoReceiver) {
 		c.nc.Close()
 		s.report(refuse(r, CodeBadRequest, "OPEN", err))
