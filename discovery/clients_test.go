@@ -1,14 +1,8 @@
 package discovery
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,91 +10,6 @@ import (
 	"server22.local/appliance/internal/need"
 	"server22.local/appliance/internal/netnstest"
 )
-
-// A shell is a device with an Avahi of its own, in which commands are run.
-type shell struct {
-	t     *testing.T
-	in    io.WriteCloser
-	lines chan string
-}
-
-// avahi starts one. Its cache knows only what it hears from now on.
-func (d *device) avahi(name string) *shell { return d.avahiNamed(name, name) }
-
-// avahiNamed starts one that ends up with another name than it wants.
-func (d *device) avahiNamed(name, got string) *shell {
-	d.t.Helper()
-	need.Command(d.t, "avahi-daemon", "avahi-resolve", "avahi-browse", "dbus-daemon", "unshare")
-	script, err := filepath.Abs("testdata/avahi.sh")
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	cmd := d.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", script, name, got)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = w, w
-	if err := d.Start(cmd); err != nil {
-		d.t.Fatal(err)
-	}
-	w.Close()
-	s := &shell{t: d.t, in: in, lines: make(chan string, 10000)}
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		defer close(s.lines)
-		for scan := bufio.NewScanner(r); scan.Scan(); {
-			s.lines <- scan.Text()
-		}
-	}()
-	d.t.Cleanup(func() {
-		in.Close()
-		timer := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait()
-		timer.Stop()
-		r.Close()
-		<-read
-	})
-	s.until(regexp.MustCompile(`^READY$`))
-	return s
-}
-
-var exitLine = regexp.MustCompile(`^EXIT (\d+) MS (\d+) OF `)
-
-// until reads lines to one that matches, and returns those before it.
-func (s *shell) until(re *regexp.Regexp) (before []string, match []string) {
-	s.t.Helper()
-	limit := time.After(40 * time.Second)
-	for {
-		select {
-		case line, ok := <-s.lines:
-			if !ok {
-				s.t.Fatalf("the shell ended after:\n%s", strings.Join(before, "\n"))
-			}
-			if match := re.FindStringSubmatch(line); match != nil {
-				return before, match
-			}
-			before = append(before, line)
-		case <-limit:
-			s.t.Fatalf("no %v within 40 s:\n%s", re, strings.Join(before, "\n"))
-		}
-	}
-}
-
-// run runs a command line and returns what it printed and how long it took.
-func (s *shell) run(line string) (out string, code int, took time.Duration) {
-	s.t.Helper()
-	fmt.Fprintln(s.in, line)
-	lines, match := s.until(exitLine)
-	code, _ = strconv.Atoi(match[1])
-	ms, _ := strconv.Atoi(match[2])
-	return strings.Join(lines, "\n"), code, time.Duration(ms) * time.Millisecond
-}
 
 // Avahi and nss-mdns find everything: the way of most Linux desktops.
 func TestAvahiClient(t *testing.T) {
@@ -110,7 +19,7 @@ func TestAvahiClient(t *testing.T) {
 	m := d.run(Config{Services: []Service{web()}, Aliases: []Alias{{Name: "chat"}}})
 	m.waitHeld(t)
 	time.Sleep(2100 * time.Millisecond) // nothing is announced any more
-	client := c.device(3).avahi("client")
+	client := c.device(3).Avahi("client", "client")
 	ll := linkLocal(d.NS, "eth0").String()
 	tests := []struct{ line, want string }{
 		{"avahi-resolve -4 -n server22.local", "10.53.0.2"},
@@ -125,7 +34,7 @@ func TestAvahiClient(t *testing.T) {
 		{"getent ahosts server22.local", "10.53.0.2"},
 	}
 	for _, tt := range tests {
-		out, code, took := client.run(tt.line)
+		out, code, took := client.Run(tt.line)
 		t.Logf("%4d ms  %s", took.Milliseconds(), tt.line)
 		if code != 0 || !strings.Contains(out, tt.want) {
 			t.Errorf("%s: exit %d, without %s:\n%s", tt.line, code, tt.want, out)
@@ -139,7 +48,7 @@ func TestAvahiRival(t *testing.T) {
 	t.Run("it was there first", func(t *testing.T) {
 		t.Parallel()
 		c := newCable(t)
-		c.device(3).avahi("server22")
+		c.device(3).Avahi("server22", "server22")
 		m := c.device(2).run(Config{})
 		m.waitHeld(t)
 		if h := m.State().Host(); h.Label() != "server22-2" {
@@ -152,8 +61,8 @@ func TestAvahiRival(t *testing.T) {
 		m := c.device(2).run(Config{})
 		m.waitHeld(t)
 		s := c.device(3)
-		rival := s.avahiNamed("server22", "server22-2")
-		out, _, _ := rival.run("avahi-resolve -4 -n server22.local")
+		rival := s.Avahi("server22", "server22-2")
+		out, _, _ := rival.Run("avahi-resolve -4 -n server22.local")
 		if !strings.Contains(out, "10.53.0.2") {
 			t.Errorf("server22.local is %s", out)
 		}
