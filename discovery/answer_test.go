@@ -689,8 +689,15 @@ func TestQU(t *testing.T) {
 			p.clear()
 			q := query(tt.name, tt.typ)
 			q.Question[0].Qclass |= 1 << 15
+			if tt.unicast {
+				q.Id = 77 // §18.1
+			}
 			p.send(q)
 			s := p.await(200 * time.Millisecond)
+			if s.msg.Id != q.Id {
+				t.Errorf("id %d, want %d", s.msg.Id, q.Id)
+			}
+			s.msg.Id = 0
 			want := "224.0.0.251:5353"
 			if tt.unicast {
 				want = "192.168.7.99:5353"

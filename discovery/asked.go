@@ -29,7 +29,7 @@ type answer struct {
 // asked deals with a query.
 func (l *link) asked(now time.Time, p *packet) {
 	m := &l.e.in
-	who := asker{from: p.from, socket: p.socket, unicast: p.unicast}
+	who := asker{from: p.from, socket: p.socket, unicast: p.unicast, id: m.ID}
 	onLink := l.ifi.onLink(p.from.Addr())
 	if p.from.Port() != port {
 		if !onLink {

@@ -377,6 +377,29 @@ func (c *cable) askFrom(from, to netip.AddrPort, mac net.HardwareAddr, msg *dns.
 	c.post(letter{from, to, mac, b})
 }
 
+// defend lets the judge hold a name until stop is called.
+func (c *cable) defend(name string, addr netip.Addr) (stop func()) {
+	quit := make(chan struct{})
+	var run sync.WaitGroup
+	run.Go(func() {
+		seen := make(map[time.Time]bool)
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+			for _, fr := range c.where(isProbe) {
+				if !seen[fr.at] && slices.ContainsFunc(fr.msg.Question, func(q dns.Question) bool { return dns.CanonicalName(q.Name) == name }) {
+					seen[fr.at] = true
+					c.ask(flushed(response(name + " 120 IN A " + addr.String())))
+				}
+			}
+		}
+	})
+	return func() { close(quit); run.Wait() }
+}
+
 // attach plugs a further interface of a device into the hub.
 func (c *cable) attach(d *device, name, cidr string) {
 	c.t.Helper()

@@ -127,6 +127,30 @@ func TestDaemon(t *testing.T) {
 		t.Errorf("%d goodbyes", len(byes))
 	}
 	t.Logf("ended after %v with %d", time.Since(stopped), program.ExitCode())
+
+	// Another host takes the name meanwhile; what is won instead is kept.
+	c.clear()
+	rival := c.defend(host, judgeIPv4)
+	program = d.Daemon(daemon, "run", "--config", config)
+	second := func(fr frame) bool {
+		return isIPv4(fr) && len(find(fr.msg.Answer, "server22-2.local.", dns.TypeA)) > 0
+	}
+	c.await(5*time.Second, second)
+	time.Sleep(200 * time.Millisecond)
+	program.Kill()
+	c.clear()
+	program = d.Daemon(daemon, "run", "--config", config)
+	c.await(5*time.Second, second)
+	for _, fr := range c.where(isProbe) {
+		if fr.msg.Question[0].Name == host {
+			t.Errorf("after a restart %s is probed for", host)
+		}
+	}
+	rival()
+	c.ask(flushed(response("server22.local. 0 IN A 10.53.0.99")))
+	left := time.Now()
+	fr = c.await(5*time.Second, func(fr frame) bool { return isIPv4(fr) && len(find(fr.msg.Answer, host, dns.TypeA)) > 0 })
+	t.Logf("the configured name is ours %v after the rival left", fr.at.Sub(left))
 	if t.Failed() {
 		t.Log(program.Output())
 	}

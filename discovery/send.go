@@ -340,7 +340,10 @@ func (l *link) reply(to asker, records []*record) {
 		l.replyLegacy(to, list)
 		return
 	}
-	send := func() { l.sendTo(to) }
+	send := func() {
+		l.e.out.SetID(to.id)
+		l.sendTo(to)
+	}
 	l.begin(wire.Answer, list, func(r *record) (uint16, uint32) { return r.class(), r.ttl }, send)
 	l.add(l.additionals(list), func(r *record) (uint16, uint32) { return r.class(), r.ttl })
 	send()
@@ -377,12 +380,12 @@ func (l *link) sendTo(to asker) {
 type asker struct {
 	from    netip.AddrPort
 	socket  socket
-	unicast bool // the query was sent to an address of ours
-	legacy  bool // it comes from a resolver of unicast DNS
-	probe   bool // it probes for a name
+	unicast bool   // the query was sent to an address of ours
+	legacy  bool   // it comes from a resolver of unicast DNS
+	probe   bool   // it probes for a name
+	id      uint16 // of the query, for unicast answers (RFC 6762 §18.1)
 
 	// Of legacy queries:
-	id        uint16
 	limit     int
 	questions []question
 }
@@ -397,7 +400,6 @@ const legacyLimit = 512
 
 func (a *asker) setLegacy(m *wire.Message) {
 	a.legacy = true
-	a.id = m.ID
 	a.limit = legacyLimit
 	for _, r := range m.Additionals {
 		if r.Type == wire.TypeOPT {
