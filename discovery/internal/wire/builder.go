@@ -61,6 +61,7 @@ func (b *Builder) Rewind(m Mark) {
 	b.suffixes = b.suffixes[:m.suffixes]
 	copy(b.buf[4:], m.counts[:])
 }
+
 // SetID sets the identifier of the message.
 func (b *Builder) SetID(id uint16) { binary.BigEndian.PutUint16(b.buf, id) }
 
