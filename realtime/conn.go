@@ -20,6 +20,8 @@ type link interface {
 	Request() *http.Request
 	Transport() string
 	Send(*engineio.Packet, engineio.SendOptions) bool
+	Cork()
+	Uncork()
 	Close(engineio.Reason)
 	Done() <-chan struct{}
 }

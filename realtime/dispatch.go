@@ -90,6 +90,8 @@ func (b *inbox) release() {
 }
 
 func (b *inbox) work(s *Socket) {
+	s.conn.link.Cork() // what handlers emit to their own socket leaves together
+	defer s.conn.link.Uncork()
 	for {
 		jobs := b.take()
 		if jobs == nil {

@@ -100,6 +100,10 @@ func (l *plainLink) Request() *http.Request { return l.request }
 func (l *plainLink) Transport() string      { return "plain" }
 func (l *plainLink) Done() <-chan struct{}  { return l.done }
 
+// Cork and Uncork do nothing: the writer gathers by itself.
+func (l *plainLink) Cork()   {}
+func (l *plainLink) Uncork() {}
+
 // Send implements link: it queues the text of the packet.
 func (l *plainLink) Send(p *engineio.Packet, o engineio.SendOptions) bool {
 	l.mu.Lock()

@@ -203,7 +203,7 @@ func (c *conn) handle() error {
 	corked := false
 	defer func() {
 		if corked {
-			c.socket.uncork()
+			c.socket.endDelivery()
 		}
 	}()
 	for {
@@ -215,7 +215,7 @@ func (c *conn) handle() error {
 			return nil
 		}
 		if c.joined && !corked {
-			c.socket.cork()
+			c.socket.beginDelivery()
 			corked = true
 		}
 		if err := c.event(ev); err != nil {

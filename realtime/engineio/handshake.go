@@ -85,7 +85,7 @@ func (s *Server) open(socket *Socket) error {
 	if s.o.Initial != nil {
 		socket.push(item{packet: s.o.Initial})
 	}
-	socket.corked = true
+	socket.corks++
 	socket.mu.Unlock()
 	socket.receiver = s.accept(socket)
 	if socket.receiver == nil {
@@ -100,7 +100,7 @@ func (s *Server) open(socket *Socket) error {
 	s.o.Logger.LogAttrs(socket.request.Context(), slog.LevelDebug, "session opened",
 		slog.String("remote", socket.request.RemoteAddr), slog.Int("eio", int(socket.version)))
 	socket.mu.Lock()
-	socket.corked = false
+	socket.corks-- // what was queued goes out with the handshake
 	socket.mu.Unlock()
 	return nil
 }

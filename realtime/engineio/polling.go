@@ -303,8 +303,8 @@ func (s *Socket) payload(data []byte, binary bool) error {
 	case s.version == wire.V3:
 		packets = wire.Payload3(data)
 	}
-	s.cork()
-	defer s.uncork()
+	s.beginDelivery()
+	defer s.endDelivery()
 	for p, err := range packets {
 		if err != nil {
 			return err

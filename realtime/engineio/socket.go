@@ -74,7 +74,7 @@ type Socket struct {
 	linger  *time.Timer // ends a polling session whose farewell nobody fetches
 	handed  bool        // a flusher or a batch will flush
 	writing bool        // somebody is writing to ws, and will look again when done
-	corked  bool        // the deliverer will flush when it is done
+	corks   int         // how many will flush when they are done
 	late    bool        // listed to be flushed even if the deliverer is not done
 }
 
@@ -212,7 +212,7 @@ func (s *Socket) schedule() bool {
 	if s.handed || s.writing || s.ws == nil && s.poll == nil {
 		return false
 	}
-	if s.corked {
+	if s.corks > 0 {
 		if !s.late {
 			s.late = true
 			s.server.late.add(s)
@@ -232,26 +232,40 @@ func (s *Socket) hand(b *Batch) {
 	s.server.flushers.add(s)
 }
 
-// cork begins a run of messages to the receiver; uncork must follow.
-func (s *Socket) cork() {
-	s.delivery.Lock()
+// Cork holds back what is sent to the socket until Uncork, so that it leaves in
+// one write: for a goroutine that works through several messages. It is a
+// hint, not a lock: after a few milliseconds it leaves anyway. Corks nest and
+// may be held by several goroutines; every Cork needs its Uncork.
+func (s *Socket) Cork() {
 	s.mu.Lock()
-	s.corked = true
+	s.corks++
 	s.mu.Unlock()
 }
 
-// uncork ends a run of messages and writes what it caused.
-func (s *Socket) uncork() {
+// Uncork writes what was held back, if no other cork is left. It does not
+// block.
+func (s *Socket) Uncork() {
 	s.mu.Lock()
-	s.corked = false
+	s.corks--
 	flush := len(s.queue) > 0 && s.schedule()
 	s.mu.Unlock()
-	s.delivery.Unlock()
 	if flush {
 		sc := takeScratch()
 		s.flush(sc)
 		sc.release()
 	}
+}
+
+// beginDelivery begins a run of messages to the receiver.
+func (s *Socket) beginDelivery() {
+	s.delivery.Lock()
+	s.Cork()
+}
+
+// endDelivery ends a run of messages and writes what it caused.
+func (s *Socket) endDelivery() {
+	s.delivery.Unlock()
+	s.Uncork()
 }
 
 // packet handles one packet of the peer; delivery is held. It returns false if

@@ -277,7 +277,7 @@ func TestQueueDropsNewest(t *testing.T) {
 func TestVolatilePurge(t *testing.T) {
 	s := &Socket{server: NewServer(Options{Queue: Queue{Bytes: 100}}, nil)}
 	s.poll = &poll{ready: make(chan struct{}, 1)}
-	s.corked, s.late = true, true // nobody flushes
+	s.corks, s.late = 1, true // nobody flushes
 	for _, volatile := range []bool{true, false, true} {
 		s.Send(textPacket(strings.Repeat("x", 20)), SendOptions{Volatile: volatile})
 	}
