@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"server22.local/appliance/internal/config"
 )
@@ -149,9 +153,12 @@ func TestSessionsAreBounded(t *testing.T) {
 
 // backend remembers what it was asked.
 type backend struct {
-	changes map[string]*string
-	clock   time.Time
-	reloads int
+	Backend
+	closed, via string
+	tried       map[string]*string
+	changes     map[string]*string
+	clock       time.Time
+	reloads     int
 }
 
 func (b *backend) Settings() []Setting { return []Setting{{Key: "name", Value: "server22"}} }
@@ -165,6 +172,63 @@ func (b *backend) Change(_ context.Context, changes map[string]*string) error {
 func (b *backend) Events(after uint64) []Event  { return []Event{{ID: after + 1, Text: "started"}} }
 func (b *backend) Reload(context.Context) error { b.reloads++; return nil }
 func (b *backend) SetClock(now time.Time)       { b.clock = now }
+
+func (b *backend) Sockets() []Socket { return []Socket{{ID: "s1", Address: "10.0.0.9"}} }
+func (b *backend) CloseSocket(id string) bool {
+	b.closed = id
+	return id == "s1"
+}
+func (b *backend) Rooms(context.Context) ([]Room, error) { return []Room{{Room: "lobby"}}, nil }
+func (b *backend) Network(context.Context) (Network, error) {
+	return Network{Mode: "observe", Pending: 60}, nil
+}
+func (b *backend) TryNetwork(_ context.Context, changes map[string]*string) error {
+	b.tried = changes
+	return nil
+}
+func (b *backend) ConfirmNetwork(_ context.Context, via netip.Addr) error {
+	b.via = via.String()
+	return nil
+}
+func (b *backend) RevertNetwork(context.Context) error { return errors.New("nothing to revert") }
+func (b *backend) Backup(_ context.Context, w io.Writer) error {
+	_, err := io.WriteString(w, "everything")
+	return err
+}
+
+func TestDevice(t *testing.T) {
+	b := &backend{}
+	ask := serve(&API{Account: NewAccount("", memory(new(string))), Backend: b, Allow: func(*http.Request) bool { return true }})
+	for _, step := range []struct {
+		method, path, body string
+		status             int
+		says               string
+	}{
+		{"GET", "/api/v1/admin/sockets", "", 200, `{"sockets":[{"sid":"s1","address":"10.0.0.9"`},
+		{"DELETE", "/api/v1/admin/sockets/s1", "", 204, ""},
+		{"DELETE", "/api/v1/admin/sockets/s2", "", 404, "no_socket"},
+		{"GET", "/api/v1/admin/rooms", "", 200, `{"rooms":[{"room":"lobby"`},
+		{"GET", "/api/v1/admin/network", "", 200, `"pending":60`},
+		{"POST", "/api/v1/admin/network", `{"mode":"static","addresses":["10.0.0.2/24","fd00::2/64"],"gateway":"10.0.0.1"}`, 200, "observe"},
+		{"POST", "/api/v1/admin/network/confirm", "", 200, "observe"},
+		{"POST", "/api/v1/admin/network/revert", "", 500, "nothing to revert"},
+		{"GET", "/api/v1/admin/backup", "", 200, "everything"},
+		{"PUT", "/api/v1/admin/backup", "x", 405, ""}, // only over the control socket
+	} {
+		rec := ask(step.method, step.path, step.body)
+		if rec.Code != step.status || !strings.Contains(rec.Body.String(), step.says) {
+			t.Errorf("%s %s %s: answered %d %s; want %d with %s", step.method, step.path, step.body, rec.Code, rec.Body, step.status, step.says)
+		}
+	}
+	got := map[string]string{}
+	for key, text := range b.tried {
+		got[key] = *text
+	}
+	want := map[string]string{"net.mode": "static", "net.static.addresses": "10.0.0.2/24,fd00::2/64", "net.static.gateway": "10.0.0.1"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
 
 // serve mounts an API and returns what asks it as a browser would, with the
 // cookies that it got.

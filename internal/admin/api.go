@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,41 +12,6 @@ import (
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/problem"
 )
-
-// Setting is one key of the configuration, for who may change it.
-type Setting struct {
-	Key    string   `json:"key"`
-	Value  any      `json:"value"`
-	Source string   `json:"source"`
-	Doc    string   `json:"doc,omitempty"`
-	OneOf  []string `json:"oneof,omitempty"`
-	Secret bool     `json:"secret,omitempty"`
-	Live   bool     `json:"live"` // takes effect without a restart
-}
-
-// Event is one line of the log.
-type Event struct {
-	ID    uint64            `json:"id"`
-	Time  int64             `json:"time"` // milliseconds since 1970 UTC
-	Level string            `json:"level"`
-	Text  string            `json:"text"`
-	Attrs map[string]string `json:"attrs,omitempty"`
-}
-
-// Backend is the appliance, as an administrator sees it.
-type Backend interface {
-	// Settings lists every key of the configuration.
-	Settings() []Setting
-	// Change writes settings, all or none; nil takes one back. Mistakes are
-	// config.Errors.
-	Change(ctx context.Context, changes map[string]*string) error
-	// Events returns the lines of the log after that ID.
-	Events(after uint64) []Event
-	// Reload reads the configuration anew.
-	Reload(ctx context.Context) error
-	// SetClock tells the time to a device that does not know it.
-	SetClock(now time.Time)
-}
 
 // API is the administrator's HTTP API. Mount it with Routes.
 type API struct {
@@ -71,11 +35,23 @@ func (a *API) Routes() map[string]http.Handler {
 		"GET /api/v1/admin/events":     a.only(a.getEvents),
 		"POST /api/v1/admin/reload":    a.only(a.reload),
 		"POST /api/v1/admin/clock":     a.only(a.setClock),
+
+		"GET /api/v1/admin/sockets":          a.only(a.getSockets),
+		"DELETE /api/v1/admin/sockets/{sid}": a.only(a.deleteSocket),
+		"GET /api/v1/admin/rooms":            a.only(a.getRooms),
+
+		"GET /api/v1/admin/network":          a.only(a.getNetwork),
+		"POST /api/v1/admin/network":         a.only(a.tryNetwork),
+		"POST /api/v1/admin/network/confirm": a.only(a.confirmNetwork),
+		"POST /api/v1/admin/network/revert":  a.only(a.revertNetwork),
+
+		"GET /api/v1/admin/backup": a.only(a.getBackup),
 	}
 	if a.Local {
 		routes["GET /api/v1/admin/code"] = a.only(a.getCode)
 		routes["PUT /api/v1/admin/password"] = a.only(a.putPassword)
 		routes["DELETE /api/v1/admin/password"] = a.only(a.deletePassword)
+		routes["PUT /api/v1/admin/backup"] = a.only(a.putBackup)
 		return routes
 	}
 	routes["POST /api/v1/admin/claim"] = handler(a.claim)
@@ -204,97 +180,6 @@ func (a *API) setClock(w http.ResponseWriter, r *http.Request) error {
 		return problem.New(http.StatusUnprocessableEntity, "implausible_time", "that is before this program was made", "set the clock of the browser's device")
 	}
 	a.Backend.SetClock(now)
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-// credentials are what claim, login and password take.
-type credentials struct {
-	Code     string `json:"code"`
-	Password string `json:"password"`
-	Old      string `json:"old"`
-}
-
-func (a *API) claim(w http.ResponseWriter, r *http.Request) error {
-	c, err := readJSON[credentials](w, r)
-	if err != nil {
-		return err
-	}
-	token, err := a.Account.Claim(c.Code, c.Password)
-	if err != nil {
-		return err
-	}
-	setSession(w, token, sessionLife)
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-func (a *API) login(w http.ResponseWriter, r *http.Request) error {
-	c, err := readJSON[credentials](w, r)
-	if err != nil {
-		return err
-	}
-	token, err := a.Account.Login(c.Password)
-	if err != nil {
-		return err
-	}
-	setSession(w, token, sessionLife)
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
-	a.Account.Logout(SessionOf(r.Header))
-	setSession(w, "", -1)
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-func (a *API) changePassword(w http.ResponseWriter, r *http.Request) error {
-	c, err := readJSON[credentials](w, r)
-	if err != nil {
-		return err
-	}
-	token, err := a.Account.Login(c.Old)
-	if err != nil {
-		return err
-	}
-	a.Account.Logout(token)
-	if err := a.Account.SetPassword(c.Password); err != nil {
-		return err
-	}
-	// Every session has ended; whoever knew the old password gets a new one.
-	if token, err = a.Account.Login(c.Password); err != nil {
-		return err
-	}
-	setSession(w, token, sessionLife)
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-func (a *API) getCode(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, struct {
-		Claimed bool   `json:"claimed"`
-		Code    string `json:"code,omitempty"`
-	}{a.Account.Claimed(), a.Account.Code()})
-}
-
-func (a *API) putPassword(w http.ResponseWriter, r *http.Request) error {
-	c, err := readJSON[credentials](w, r)
-	if err != nil {
-		return err
-	}
-	if err := a.Account.SetPassword(c.Password); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-func (a *API) deletePassword(w http.ResponseWriter, _ *http.Request) error {
-	if err := a.Account.Reset(); err != nil {
-		return err
-	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

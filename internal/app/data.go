@@ -42,18 +42,23 @@ type data struct {
 	api   *api.API // the ways in without Socket.IO
 }
 
-// openData opens the store and puts chat, bus and relay on the realtime
-// server.
-func (a *App) openData(ctx context.Context, cfg *config.Loaded, io *realtime.Server) (*data, error) {
-	s, err := store.Open(ctx, store.Config{
+// storeConfig says what the store keeps.
+func storeConfig(cfg *config.Loaded) store.Config {
+	return store.Config{
 		Path:    filepath.Join(cfg.State, storeName),
 		MaxSize: int64(cfg.Store.MaxSize),
 		Logs: map[string]store.LogConfig{
 			chatLog: {Share: chatShare, Text: chat.Text}, busLog: {}, tutorialLog: {},
 		},
-		OnFault: a.storeFault,
-		Logger:  a.log.With("part", "store"),
-	})
+	}
+}
+
+// openData opens the store and puts chat, bus and relay on the realtime
+// server.
+func (a *App) openData(ctx context.Context, cfg *config.Loaded, io *realtime.Server) (*data, error) {
+	kept := storeConfig(cfg)
+	kept.OnFault, kept.Logger = a.storeFault, a.log.With("part", "store")
+	s, err := store.Open(ctx, kept)
 	if err != nil {
 		return nil, storeFailure(cfg.State, err)
 	}

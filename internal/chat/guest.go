@@ -127,3 +127,13 @@ func (c *Chat) member(s *realtime.Socket, name string) (*guest, *room, string, e
 func noMember(name string) error {
 	return forbidden("not_joined", "emit join with the room and your nick first", "you are not in the room %q", name)
 }
+
+// Nick is the name that a socket used last in the chat, "" if it is not there.
+func (c *Chat) Nick(s *realtime.Socket) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.guests[s]; g != nil {
+		return g.nick
+	}
+	return ""
+}

@@ -19,8 +19,8 @@ const (
 	replaced  = ".replaced"
 )
 
-// Backup copies everything that is durable now into one new file at path,
-// while the store goes on. files, which may be empty, travel with it. The file
+// Backup copies everything that is durable now, and the lazy values, into one
+// new file at path, while the store goes on. files, which may be empty, travel with it. The file
 // is there whole or not at all; one that is there already is replaced.
 func (s *Store) Backup(ctx context.Context, path string, files map[string][]byte) error {
 	part := path + ".part"
@@ -45,6 +45,10 @@ func (s *Store) backup(ctx context.Context, part string, files map[string][]byte
 	if err := s.snapshot(ctx, part); err != nil {
 		return err
 	}
+	// What waits for its time is as good as kept to those who put it.
+	if err := addWaiting(ctx, part, s.lazy.peek()); err != nil {
+		return err
+	}
 	if err := addFiles(ctx, part, files); err != nil {
 		return err
 	}
@@ -60,6 +64,28 @@ func (s *Store) snapshot(ctx context.Context, path string) error {
 	}
 	_, err = db.ExecContext(ctx, "VACUUM INTO ?", path)
 	return errors.Join(err, db.Close())
+}
+
+// addWaiting lays lazy values over the durable ones of a backup.
+func addWaiting(ctx context.Context, path string, values map[slot][]byte) (err error) {
+	if len(values) == 0 {
+		return nil
+	}
+	db, err := sql.Open("sqlite", dsn(path, "journal_mode(DELETE)"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for at, value := range values {
+		query, args := "REPLACE INTO dict (name, key, value) VALUES (?, ?, ?)", []any{at.name, at.key, value}
+		if value == nil {
+			query, args = "DELETE FROM dict WHERE name = ? AND key = ?", args[:2]
+		}
+		if _, err := db.ExecContext(ctx, query, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func addFiles(ctx context.Context, path string, files map[string][]byte) (err error) {
@@ -138,6 +164,7 @@ func (w *writer) exchange(ctx context.Context, next string) error {
 	if err != nil {
 		return errors.Join(err, w.takeBack(ctx))
 	}
+	s.lazy.take() // of before
 	return os.Remove(w.path + replaced)
 }
 

@@ -182,3 +182,30 @@ func TestFormats(t *testing.T) {
 	}
 	copied.Close()
 }
+
+func TestBackupHoldsLazyValues(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := open(t, Config{Path: filepath.Join(dir, "store.db")})
+	values := s.Dict("retained")
+	if err := values.PutWait(t.Context(), "gone", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	values.PutLazy("a", []byte("then"))
+	values.PutLazy("gone", nil)
+	backup := filepath.Join(dir, "backup.db")
+	if err := s.Backup(t.Context(), backup, nil); err != nil {
+		t.Fatal(err)
+	}
+	values.PutLazy("a", []byte("later"))
+	values.PutLazy("b", []byte("later"))
+	if _, err := s.Restore(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	got, err := values.All(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || string(got["a"]) != "then" {
+		t.Errorf("restored %q", got)
+	}
+}

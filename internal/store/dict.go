@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 )
@@ -146,6 +147,13 @@ func (l *lazySet) waiting() (time.Time, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.since, len(l.values) > 0
+}
+
+// peek returns a copy of the waiting values.
+func (l *lazySet) peek() map[slot][]byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.values)
 }
 
 func (l *lazySet) take() map[slot][]byte {

@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"net/http"
+)
+
+// credentials are what claim, login and password take.
+type credentials struct {
+	Code     string `json:"code"`
+	Password string `json:"password"`
+	Old      string `json:"old"`
+}
+
+func (a *API) claim(w http.ResponseWriter, r *http.Request) error {
+	c, err := readJSON[credentials](w, r)
+	if err != nil {
+		return err
+	}
+	token, err := a.Account.Claim(c.Code, c.Password)
+	if err != nil {
+		return err
+	}
+	setSession(w, token, sessionLife)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *API) login(w http.ResponseWriter, r *http.Request) error {
+	c, err := readJSON[credentials](w, r)
+	if err != nil {
+		return err
+	}
+	token, err := a.Account.Login(c.Password)
+	if err != nil {
+		return err
+	}
+	setSession(w, token, sessionLife)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
+	a.Account.Logout(SessionOf(r.Header))
+	setSession(w, "", -1)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *API) changePassword(w http.ResponseWriter, r *http.Request) error {
+	c, err := readJSON[credentials](w, r)
+	if err != nil {
+		return err
+	}
+	token, err := a.Account.Login(c.Old)
+	if err != nil {
+		return err
+	}
+	a.Account.Logout(token)
+	if err := a.Account.SetPassword(c.Password); err != nil {
+		return err
+	}
+	// Every session has ended; whoever knew the old password gets a new one.
+	if token, err = a.Account.Login(c.Password); err != nil {
+		return err
+	}
+	setSession(w, token, sessionLife)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *API) getCode(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, struct {
+		Claimed bool   `json:"claimed"`
+		Code    string `json:"code,omitempty"`
+	}{a.Account.Claimed(), a.Account.Code()})
+}
+
+func (a *API) putPassword(w http.ResponseWriter, r *http.Request) error {
+	c, err := readJSON[credentials](w, r)
+	if err != nil {
+		return err
+	}
+	if err := a.Account.SetPassword(c.Password); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *API) deletePassword(w http.ResponseWriter, _ *http.Request) error {
+	if err := a.Account.Reset(); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
