@@ -56,37 +56,39 @@ func (c *Chat) arrive(s *realtime.Socket) {
 // part takes a socket that has ended out of its rooms.
 func (c *Chat) part(s *realtime.Socket, _ realtime.Reason) {
 	c.mu.Lock()
-	g := c.guests[s]
-	delete(c.guests, s)
 	var rooms []*room
-	if g != nil {
+	if g := c.guests[s]; g != nil {
 		rooms = slices.Collect(maps.Values(g.rooms))
 	}
 	c.mu.Unlock()
 	for _, r := range rooms {
 		c.takeOut(r, s)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.guests, s)
 }
 
 // takeOut ends a socket's stay in a room, and tells those who stay.
 func (c *Chat) takeOut(r *room, s *realtime.Socket) {
-	nick, left := r.exit(s)
 	s.Leave(inRoom(r.name))
+	r.exit(s, c.tell(r.name, s))
 	c.mu.Lock()
-	if g := c.guests[s]; g != nil {
-		delete(g.rooms, r.name)
+	defer c.mu.Unlock()
+	g := c.guests[s]
+	if g == nil || g.rooms[r.name] != r {
+		return
 	}
-	empty := r.size() == 0 && c.rooms[r.name] == r
-	if empty {
+	delete(g.rooms, r.name)
+	if r.guests--; r.guests == 0 {
 		delete(c.rooms, r.name)
+		c.keeper.Release(r.name)
 	}
-	c.mu.Unlock()
-	if empty {
-		c.release(r.name)
-	}
-	if left {
-		c.emit(c.to(r.name), "presence", presence{Room: r.name, Nick: nick})
-	}
+}
+
+// tell returns what tells a room, but not the socket that it is about.
+func (c *Chat) tell(name string, about *realtime.Socket) func(presence) {
+	return func(p presence) { c.emit(c.to(name).Except(about.ID()), "presence", p) }
 }
 
 // presence says that somebody came or went.

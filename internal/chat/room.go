@@ -9,7 +9,8 @@ import (
 
 // room is one with people in it.
 type room struct {
-	name string
+	name   string
+	guests int // that have it among their rooms; guarded by Chat.mu
 
 	mu      sync.Mutex
 	members map[*realtime.Socket]string // nick
@@ -20,44 +21,40 @@ func newRoom(name string) *room {
 	return &room{name: name, members: make(map[*realtime.Socket]string), count: make(map[string]int)}
 }
 
-// enter puts a socket into the room under a name. It returns the name that it
-// had there before, and whether the new name is new in the room.
-func (r *room) enter(s *realtime.Socket, nick string) (left string, came bool) {
+// enter puts a socket into the room under a name. Those who are there are told
+// of names that come and go while the lock is held, so that they are told in
+// the order in which it happened.
+func (r *room) enter(s *realtime.Socket, nick string, tell func(presence)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if before, ok := r.members[s]; ok {
 		if before == nick {
-			return "", false
+			return
 		}
-		left, _ = r.remove(s)
+		r.remove(s, tell)
 	}
 	r.members[s] = nick
-	r.count[nick]++
-	return left, r.count[nick] == 1
+	if r.count[nick]++; r.count[nick] == 1 {
+		tell(presence{r.name, nick, true})
+	}
 }
 
-// exit takes a socket out. It returns its name there, and whether nobody else
-// in the room has that.
-func (r *room) exit(s *realtime.Socket) (nick string, left bool) {
+// exit takes a socket out.
+func (r *room) exit(s *realtime.Socket, tell func(presence)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	nick, ok := r.members[s]
-	if !ok {
-		return "", false
+	if _, ok := r.members[s]; ok {
+		r.remove(s, tell)
 	}
-	gone, _ := r.remove(s)
-	return nick, gone != ""
 }
 
-// remove returns the socket's name if nobody has it any more.
-func (r *room) remove(s *realtime.Socket) (gone string, ok bool) {
+func (r *room) remove(s *realtime.Socket, tell func(presence)) {
 	nick := r.members[s]
 	delete(r.members, s)
-	if r.count[nick]--; r.count[nick] > 0 {
-		return "", false
+	if r.count[nick]--; r.count[nick] == 0 {
+		delete(r.count, nick)
+		tell(presence{r.name, nick, false})
 	}
-	delete(r.count, nick)
-	return nick, true
 }
 
 // names returns who is there, in order.

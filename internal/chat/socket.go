@@ -103,7 +103,7 @@ func (c *Chat) join(ctx context.Context, s *realtime.Socket, j joining, reply an
 	if err := c.mayEnter(s, j.Room, nick); err != nil {
 		return err
 	}
-	r, left, came, err := c.enter(s, j.Room, nick)
+	r, err := c.enter(s, j.Room, nick)
 	if err != nil {
 		return err
 	}
@@ -124,12 +124,6 @@ func (c *Chat) join(ctx context.Context, s *realtime.Socket, j joining, reply an
 	if err != nil {
 		c.takeOut(r, s)
 		return err
-	}
-	if left != "" {
-		c.emit(c.to(j.Room).Except(s.ID()), "presence", presence{Room: j.Room, Nick: left})
-	}
-	if came {
-		c.emit(c.to(j.Room).Except(s.ID()), "presence", presence{Room: j.Room, Nick: nick, Joined: true})
 	}
 	return nil
 }
@@ -170,26 +164,37 @@ func (c *Chat) mayEnter(s *realtime.Socket, name, nick string) error {
 	return nil
 }
 
-// enter puts a socket into a room, and makes the room if it is not there.
-func (c *Chat) enter(s *realtime.Socket, name, nick string) (r *room, left string, came bool, err error) {
+// enter puts a socket into a room.
+func (c *Chat) enter(s *realtime.Socket, name, nick string) (*room, error) {
+	r, err := c.take(s, name, nick)
+	if err == nil {
+		r.enter(s, nick, c.tell(name, s))
+	}
+	return r, err
+}
+
+// take makes a room one of a guest's, and makes it if it is not there.
+func (c *Chat) take(s *realtime.Socket, name, nick string) (*room, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	g := c.guests[s]
-	r = c.rooms[name]
+	g, r := c.guests[s], c.rooms[name]
 	switch {
 	case g == nil:
-		return nil, "", false, realtime.ErrDisconnected
+		return nil, realtime.ErrDisconnected
 	case g.rooms[name] == nil && len(g.rooms) >= maxJoined:
-		return nil, "", false, problem.New(http.StatusTooManyRequests, "too_many_rooms", "you are in too many rooms", "leave some")
+		return nil, problem.New(http.StatusTooManyRequests, "too_many_rooms", "you are in too many rooms", "leave some")
 	case r == nil && len(c.rooms) >= c.cfg.MaxRooms:
-		return nil, "", false, problem.New(http.StatusTooManyRequests, "too_many_rooms", "there are too many rooms", "join one of those that there are")
+		return nil, problem.New(http.StatusTooManyRequests, "too_many_rooms", "there are too many rooms", "join one of those that there are")
 	case r == nil:
 		r = newRoom(name)
 		c.rooms[name] = r
 	}
-	g.rooms[name], g.nick = r, nick
-	left, came = r.enter(s, nick)
-	return r, left, came, nil
+	if g.rooms[name] == nil {
+		g.rooms[name] = r
+		r.guests++
+	}
+	g.nick = nick
+	return r, nil
 }
 
 func (c *Chat) postingOf(name string) string {
