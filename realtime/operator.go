@@ -66,7 +66,7 @@ func (b BroadcastOperator) Timeout(d time.Duration) BroadcastOperator {
 func (b BroadcastOperator) Emit(event string, args ...any) error {
 	p, err := b.ns.event(nil, b.options, event, args)
 	if err != nil {
-		return err
+		return unlessHeld(err)
 	}
 	b.ns.adapter.Broadcast(p, b.options)
 	return nil

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 
@@ -22,6 +23,34 @@ type Outgoing struct {
 	Volatile  bool
 
 	packet *packet.Packet
+	flags  adapter.Flags
+	held   bool
+}
+
+// Hold keeps the event back: the Emit that it comes from returns no error, and
+// nothing is sent, nor seen by later middlewares, until somebody calls send.
+// That may be later and from another goroutine, as when the event is stored
+// first. Events that ask for acknowledgements cannot be held: those fail.
+func (o *Outgoing) Hold() (send func() error) {
+	o.held = true
+	return func() error {
+		if o.Socket != nil {
+			return o.Socket.deliver(o.packet, o.flags)
+		}
+		o.Namespace.adapter.Broadcast(o.packet, adapter.Options{Rooms: o.Rooms, Except: o.Except, Flags: o.flags})
+		return nil
+	}
+}
+
+// errHeld is what an event ends with that a middleware holds.
+var errHeld = errors.New("event held back by a middleware")
+
+// unlessHeld is the error of an Emit.
+func unlessHeld(err error) error {
+	if errors.Is(err, errHeld) {
+		return nil
+	}
+	return err
 }
 
 // Event is the name of the event.
@@ -55,9 +84,12 @@ func (n *Namespace) event(to *Socket, o adapter.Options, name string, args []any
 	}
 	for w := range n.wirings {
 		for _, fn := range load(&w.outgoing) {
-			out := Outgoing{Namespace: n, Socket: to, Rooms: o.Rooms, Except: o.Except, Volatile: o.Flags.Volatile, packet: p}
+			out := Outgoing{Namespace: n, Socket: to, Rooms: o.Rooms, Except: o.Except, Volatile: o.Flags.Volatile, packet: p, flags: o.Flags}
 			if err := fn(&out); err != nil {
 				return nil, err
+			}
+			if out.held {
+				return nil, errHeld
 			}
 		}
 	}
@@ -107,14 +139,19 @@ func (o SocketOperator) Emit(event string, args ...any) error {
 	}
 	p, err := s.ns.event(s, adapter.Options{Flags: o.flags}, event, args)
 	if err != nil {
-		return err
+		return unlessHeld(err)
 	}
+	return s.deliver(p, o.flags)
+}
+
+// deliver sends an event to this socket alone.
+func (s *Socket) deliver(p *packet.Packet, f sendFlags) error {
 	if s.ns.recovers() && s.state.Load() == connected {
 		// Through the adapter, which keeps it for the case of a recovery.
-		s.ns.adapter.Broadcast(p, adapter.Options{Rooms: []string{s.id}, Flags: o.flags})
+		s.ns.adapter.Broadcast(p, adapter.Options{Rooms: []string{s.id}, Flags: f})
 		return nil
 	}
-	return s.send(p, o.flags)
+	return s.send(p, f)
 }
 
 // send encodes and sends a packet to this socket alone.

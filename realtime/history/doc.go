@@ -6,12 +6,19 @@
 // appliance has another on SQLite. Both bound what they keep by a
 // [Retention]: count, age and size.
 //
-// [Keep] puts a Log on a namespace: every broadcast to a room is kept, carries
-// its number as last argument, and a client that lost its connection asks for
-// what it missed:
+// [Keep] puts a Log on a namespace: every broadcast to a room is stored, and
+// carries its number as last argument; a client that lost its connection says
+// the last one that it has seen, and gets what it missed, once:
 //
-//	log := history.NewMemory(history.Retention{Count: 1000, Age: time.Hour})
-//	history.Keep(io.Of("/board"), history.Options{Log: log})
+//	log := history.NewMemory(history.Retention{Count: 1000, Age: time.Hour}, 16<<20)
+//	board := history.Keep(ctx, io.Of("/board"), history.Options{Log: log})
+//	realtime.On2(io.Of("/board"), "join", func(ctx context.Context, s *realtime.Socket, room string, since history.Since) error {
+//		_, err := board.Join(ctx, s, room, since)
+//		return err
+//	})
+//
+// [Keeper] is what it is made of, for those who store something else than
+// events.
 //
 // A Log's methods may be called from any goroutine.
 package history
