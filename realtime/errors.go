@@ -54,8 +54,8 @@ var (
 // middleware it becomes the CONNECT_ERROR {message, data}, returned by a
 // handler the acknowledgement {error: {message, data}}.
 type Refusal struct {
-	Message string
-	Data    any // omitted if nil
+	Message string `json:"message"`
+	Data    any    `json:"data,omitempty"`
 }
 
 // Error returns the message.
@@ -64,25 +64,19 @@ func (r *Refusal) Error() string { return r.Message }
 // Refuse returns a Refusal.
 func Refuse(message string, data any) error { return &Refusal{message, data} }
 
-// refusalBody is a refusal on the wire.
-type refusalBody struct {
-	Message string `json:"message"`
-	Data    any    `json:"data,omitempty"`
-}
-
 // told is what a client may know of an error.
-func told(err error) refusalBody {
+func told(err error) *Refusal {
 	if r, ok := errors.AsType[*Refusal](err); ok {
-		return refusalBody{r.Message, r.Data}
+		return r
 	}
 	if a, ok := errors.AsType[*ArgumentError](err); ok {
-		return refusalBody{Message: a.Error()}
+		return &Refusal{Message: a.Error()}
 	}
-	return refusalBody{Message: "internal error"}
+	return &Refusal{Message: "internal error"}
 }
 
 func ackError(err error) any {
-	return map[string]refusalBody{"error": told(err)}
+	return map[string]*Refusal{"error": told(err)}
 }
 
 // What clients do that ends their connections.
