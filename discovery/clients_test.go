@@ -1,11 +1,14 @@
 package discovery
 
 import (
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"server22.local/appliance/internal/need"
 	"server22.local/appliance/internal/netnstest"
@@ -126,4 +129,39 @@ func TestPythonZeroconf(t *testing.T) {
 			return false
 		}
 	})
+}
+
+// Avahi on the same host: each keeps its name, also if it is the same one, and
+// Avahi goes on getting its unicast.
+func TestAvahiBeside(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"raspberrypi", "server22"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCable(t)
+			d := c.device(2)
+			client := d.Avahi(name, name)
+			m := d.run(Config{MulticastOnly: true, Services: []Service{web()}})
+			m.waitHeld(t)
+			time.Sleep(2500 * time.Millisecond)
+			if h := m.State().Host(); h.Label() != "server22" || h.Conflicts != 0 {
+				t.Errorf("state %+v", h)
+			}
+			for _, line := range []string{"avahi-resolve -4 -n server22.local", "avahi-resolve -4 -n " + name + ".local"} {
+				if out, code, _ := client.Run(line); code != 0 || !strings.Contains(out, "10.53.0.2") {
+					t.Errorf("%s: exit %d:\n%s", line, code, out)
+				}
+			}
+			for _, fr := range c.where(isResponse) {
+				if ptr := texts(fr.msg.Answer, "2.0.53.10.in-addr.arpa.", dns.TypePTR); len(ptr) > 0 && ptr[0] != name+".local." {
+					t.Errorf("the address is called %v, and Avahi calls it %s", ptr, name)
+				}
+			}
+			c.clear()
+			c.askFrom(netip.AddrPortFrom(judgeIPv4, 40000), netip.AddrPortFrom(d.addr, port), d.mac(), query(name+".local.", dns.TypeA))
+			if fr := c.await(time.Second, func(fr frame) bool { return fr.to.Port() == 40000 }); len(find(fr.msg.Answer, name+".local.", dns.TypeA)) == 0 {
+				t.Errorf("Avahi answers %v", fr.msg)
+			}
+		})
+	}
 }

@@ -38,8 +38,9 @@ type Config struct {
 	// noticed without waiting.
 	Retry time.Duration
 
-	// MulticastOnly leaves unicast to port 5353 to another responder on this
-	// host, such as Avahi, whose queries would otherwise arrive here.
+	// MulticastOnly leaves to another responder on this host, such as Avahi,
+	// what only one can have: unicast to port 5353, which would otherwise
+	// arrive here, and the names of addresses.
 	MulticastOnly bool
 
 	// Logger takes a line for each event of a name's life, and for each

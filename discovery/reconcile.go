@@ -160,7 +160,9 @@ func (l *link) claim(claims map[wire.Name]*claim, z zone, id *identity, name, ho
 	switch {
 	case id.kind == HostName:
 		hostRecords(z, name, c, l.ifi.Addresses)
-		reverseRecords(z, name, c, l.ifi.Addresses)
+		if !l.e.cfg.MulticastOnly {
+			reverseRecords(z, name, c, l.ifi.Addresses)
+		}
 	case id.kind == ServiceName:
 		serviceRecords(z, id.svc, name, host, c)
 	case id.alias.CNAME:
