@@ -81,7 +81,7 @@ func lifetime(end time.Time) int {
 		never := uint32(math.MaxUint32)
 		return int(never)
 	}
-	return int(min(max(time.Until(end).Seconds()+0.5, 1), math.MaxInt32))
+	return int(min(max(math.Ceil(time.Until(end).Seconds()), 1), math.MaxInt32))
 }
 
 func (w WantedRoute) netlink(link int) *netlink.Route {

@@ -191,7 +191,7 @@ func (a *attachment) disconnect() {
 	a.connected = nil
 	a.linkLocalJob.stop()
 	a.linkLocalJob = nil
-	a.checking.stop()
+	a.checking.abandon()
 	a.checking = nil
 }
 
@@ -237,29 +237,32 @@ func (a *attachment) bindLease(ctx context.Context, lease *dhcp4.Lease) error {
 	return a.c.do(ctx, func() error {
 		news := lease == nil || a.lease == nil || lease.Prefix != a.lease.Prefix || !a.confirmed
 		a.lease, a.confirmed = lease, lease != nil
-		err := a.c.reconcile()
-		if !a.isOnLink(lease) {
-			return err
-		}
 		if news {
 			a.checkRegistration(lease)
 		}
-		return nil
+		if lease == nil {
+			return a.c.reconcile()
+		}
+		return a.reconcileFor(lease.Prefix)
 	})
 }
 
-// isOnLink says whether the lease's address has got there, whatever failed
-// beside.
-func (a *attachment) isOnLink(lease *dhcp4.Lease) bool {
-	if lease == nil {
-		return true
+// reconcileFor reconciles for the sake of one address, and fails only if it has
+// not got to the link, whatever else failed.
+func (a *attachment) reconcileFor(prefix netip.Prefix) error {
+	err := a.c.reconcile()
+	if err == nil {
+		return nil
 	}
-	snapshot, err := observe(a.c.kernel, "")
-	if err != nil {
-		return false
+	snapshot, observeErr := observe(a.c.kernel, "")
+	if observeErr != nil {
+		return err
 	}
 	link, _ := snapshot.LinkByIndex(a.now.Index)
-	return slices.ContainsFunc(link.Addrs, func(addr Addr) bool { return addr.Prefix == lease.Prefix })
+	if slices.ContainsFunc(link.Addrs, func(addr Addr) bool { return addr.Prefix == prefix }) {
+		return nil
+	}
+	return err
 }
 
 const (
@@ -307,7 +310,10 @@ func (a *attachment) setStatic(ctx context.Context, prefix netip.Prefix, s stati
 	return a.c.do(ctx, func() error {
 		a.statics[prefix] = &s
 		a.confirmed = slices.ContainsFunc(a.c.settings.Static.Addresses, a.isFree)
-		return a.c.reconcile()
+		if !s.free {
+			return a.c.reconcile()
+		}
+		return a.reconcileFor(prefix)
 	})
 }
 
@@ -345,7 +351,10 @@ func (a *attachment) considerLinkLocal() {
 func (a *attachment) bindLinkLocal(ctx context.Context, addr netip.Addr) error {
 	return a.c.do(ctx, func() error {
 		a.linkLocal = addr
-		return a.c.reconcile()
+		if !addr.IsValid() {
+			return a.c.reconcile()
+		}
+		return a.reconcileFor(netip.PrefixFrom(addr, linklocal.Prefix.Bits()))
 	})
 }
 

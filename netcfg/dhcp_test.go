@@ -199,3 +199,37 @@ func TestCommands(t *testing.T) {
 	d.tell(`reconfigure {"interface":"eth0","mode":"dhcp"}`)
 	server.WaitOutput("client provides name: renamed22", 3*time.Second)
 }
+
+// Everything that a lease can carry gets to the kernel and the resolver file,
+// and leaves with it.
+func TestOptionsOfALease(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	n.dnsmasq("dhcp-rapid-commit", "dhcp-option=26,1400", "dhcp-option=119,eng.lan,lan", "dhcp-host="+deviceMAC+",10.82.1.22",
+		"dhcp-option=121,10.83.0.0/16,10.82.1.254,192.168.7.0/24,0.0.0.0,0.0.0.0/0,10.82.1.1")
+	d := n.start(Settings{Mode: ModeDHCP})
+	d.has("10.82.1.22/24", 5*time.Second)
+	d.expectKernel(`
+	addr 10.82.1.22/24 brd 10.82.1.255 scope global dynamic eth0\
+	route default via 10.82.1.1 dev eth0 proto 161 src 10.82.1.22 metric 100
+	route 10.82.1.0/24 dev eth0 proto kernel scope link src 10.82.1.22
+	route 10.83.0.0/16 via 10.82.1.254 dev eth0 proto 161 src 10.82.1.22 metric 100
+	route 192.168.7.0/24 dev eth0 proto 161 scope link src 10.82.1.22 metric 100
+	`)
+	if link := n.dev.Run("ip", "link", "show", "eth0"); !strings.Contains(link, "mtu 1400") {
+		t.Errorf("link:\n%s", link)
+	}
+	netnstest.Eventually(t, 3*time.Second, "the resolver file", func() bool {
+		text, _ := os.ReadFile(d.resolv)
+		return string(text) == resolverMark+"\nsearch eng.lan lan\nnameserver 10.82.1.1\n"
+	})
+	d.tell("release")
+	d.expectKernel("")
+	netnstest.Eventually(t, 3*time.Second, "the MTU of before", func() bool {
+		return strings.Contains(n.dev.Run("ip", "link", "show", "eth0"), "mtu 1500")
+	})
+	netnstest.Eventually(t, 3*time.Second, "an empty resolver file", func() bool {
+		text, _ := os.ReadFile(d.resolv)
+		return string(text) == resolverMark+"\n"
+	})
+}

@@ -133,9 +133,15 @@ func queryName(ctx context.Context, server, addr netip.Addr) (string, error) {
 
 const queryTime = 2 * time.Second
 
+// query asks one question; it ends with ctx, which the client alone does not.
 func query(ctx context.Context, server netip.Addr, name string, kind uint16) (*dns.Msg, error) {
 	client := &dns.Client{Timeout: queryTime}
-	question := new(dns.Msg).SetQuestion(name, kind)
-	answer, _, err := client.ExchangeContext(ctx, question, net.JoinHostPort(server.String(), "53"))
+	conn, err := client.DialContext(ctx, net.JoinHostPort(server.String(), "53"))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	answer, _, err := client.ExchangeWithConnContext(ctx, new(dns.Msg).SetQuestion(name, kind), conn)
 	return answer, err
 }

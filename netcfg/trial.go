@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"server22.local/appliance/netcfg/acd"
@@ -112,12 +113,17 @@ func (c *Configurator) Revert(ctx context.Context, id string) error {
 
 // Reconfigure puts settings into force that are permanent already: the
 // configuration was changed and read again. A trial ends by it.
+// Where nothing differs nothing happens.
 func (c *Configurator) Reconfigure(ctx context.Context, settings Settings, hostname string) error {
 	settings = settings.withDefaults()
 	if err := settings.Validate(); err != nil {
 		return fmt.Errorf("configuring the network: %w", err)
 	}
 	err := c.do(ctx, func() error {
+		unchanged := c.trial == nil && reflect.DeepEqual(settings, c.settings) && hostname == c.config.Hostname
+		if unchanged {
+			return nil
+		}
 		err := c.endTrial()
 		c.renamed = hostname != c.config.Hostname
 		c.config.Hostname, c.config.Settings = hostname, settings

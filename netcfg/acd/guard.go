@@ -34,9 +34,9 @@ var (
 	// chosen for the networks of 2008, and are most of the time to an address.
 	Quick = Timing{Wait: 20 * time.Millisecond, Probes: 3, Min: 45 * time.Millisecond, Max: 65 * time.Millisecond, Settle: 75 * time.Millisecond}
 
-	// LinkLocal is the timing of RFC 3927 §9, with the gaps kept under their
-	// maximum of 2 s: an address is there after 4 to 6.5 s.
-	LinkLocal = Timing{Wait: time.Second, Probes: 3, Min: time.Second, Max: 1750 * time.Millisecond, Settle: 2 * time.Second}
+	// LinkLocal is the timing of RFC 3927 §9, with the gaps kept in the lower half
+	// of 1 to 2 s: an address is there after 4 to 6 s.
+	LinkLocal = Timing{Wait: time.Second, Probes: 3, Min: time.Second, Max: 1500 * time.Millisecond, Settle: 2 * time.Second}
 )
 
 const (

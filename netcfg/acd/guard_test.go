@@ -33,7 +33,7 @@ func TestProbeOfAFreeAddress(t *testing.T) {
 		min, max time.Duration
 	}{
 		"quick":      {acd.Quick, 160 * time.Millisecond, 230 * time.Millisecond},
-		"link-local": {acd.LinkLocal, 4 * time.Second, 6500 * time.Millisecond},
+		"link-local": {acd.LinkLocal, 4 * time.Second, 6 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
