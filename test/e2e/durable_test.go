@@ -139,7 +139,7 @@ func TestDiskFull(t *testing.T) {
 	for line := range script.Lines {
 		if strings.HasPrefix(line, "refused") {
 			refused++
-			if !strings.Contains(line, `"code":507`) {
+			if !strings.Contains(line, `"code":"not_stored"`) {
 				t.Errorf("refused as %s", line)
 			}
 		}
