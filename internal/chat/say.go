@@ -159,8 +159,9 @@ func (p Page) query(now time.Time) history.Query {
 	return q
 }
 
-// Messages returns a page of a room that is open to all, oldest first: of more
-// than the page takes, the newest.
+// Messages returns a page of a room that is open to all, oldest first. Of more
+// than the page takes, it has those that follow since, so that a reader can go
+// on from the last one; without since, the newest.
 func (c *Chat) Messages(ctx context.Context, p Page) ([]Message, error) {
 	if err := checkRoom(p.Room); err != nil {
 		return nil, err
@@ -172,14 +173,24 @@ func (c *Chat) Messages(ctx context.Context, p Page) ([]Message, error) {
 	if isDirect(p.Room) || !known {
 		return nil, noRoom(p.Room)
 	}
-	return c.page(ctx, p)
+	side := history.Newest
+	if p.Since.Given && p.Before == 0 {
+		side = history.Oldest
+	}
+	return c.pageFrom(ctx, p, side)
 }
 
 func (c *Chat) page(ctx context.Context, p Page) ([]Message, error) {
+	return c.pageFrom(ctx, p, history.Newest)
+}
+
+func (c *Chat) pageFrom(ctx context.Context, p Page, side history.Side) ([]Message, error) {
 	defer c.release(p.Room)
 	now, _ := c.cfg.Clock()
+	q := p.query(now)
+	q.Prefer = side
 	var found []Message
-	err := c.keeper.Begin(ctx, p.query(now), func(entries []history.Message, _ uint64) { found = fromEntries(entries) })
+	err := c.keeper.Begin(ctx, q, func(entries []history.Message, _ uint64) { found = fromEntries(entries) })
 	return found, err
 }
 
