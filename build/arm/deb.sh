@@ -3,7 +3,7 @@
 # byte the same each time. Result: dist/appliance_VERSION_ARCH.deb.
 source "$(dirname "${BASH_SOURCE[0]}")/release.sh"
 umask 022
-maintainer="The appliance authors <appliance@server22.local>"
+maintainer="The appliance authors <appliance@example.org>"
 
 # armhf is built for ARMv6, so that one package serves every 32-bit Pi.
 debs=${DEBS:-armhf:armv6 arm64:arm64 amd64:amd64}

@@ -13,8 +13,8 @@ done
 build/arm/rootfs.sh
 
 boot_mb=256
-cache=$PWD/$dist/cache
-image=$PWD/$dist/appliance-arm64.img
+cache=$(realpath -m "$dist")/cache
+image=$(realpath -m "$dist")/appliance-arm64.img
 deb=$(echo "$dist"/appliance_"$VERSION"_arm64.deb)
 [ -e "$deb" ] || die "no $deb" "run: make image, which builds it"
 work=$(mktemp -d)

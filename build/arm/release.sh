@@ -16,6 +16,6 @@ if [ -z "${VERSION:-}" ]; then
   fi
 fi
 date=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
-dist=dist
+dist=${DIST:-dist}
 
 die() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }

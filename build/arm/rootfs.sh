@@ -9,7 +9,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/release.sh"
 
 suite=trixie
-cache=$PWD/$dist/cache
+cache=$(realpath -m "$dist")/cache
 stamp=$(sha256sum build/arm/rootfs.sh build/arm/initrd.sh | sha256sum | cut -c1-16)
 [ "$(cat "$cache/stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 [ "$(id -u)" = 0 ] || die "making the card's root file system needs root" "run: sudo make image"

@@ -1,0 +1,56 @@
+. /test/lib.sh
+dpkg -i /test/new.deb >/dev/null || fail install
+mkdir -p /etc/systemd/system/appliance.service.d
+printf '[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n' > /etc/systemd/system/appliance.service.d/test.conf
+systemctl daemon-reload
+systemctl restart appliance
+expect "serving" within 5 serving
+
+say rights
+pid=$(property appliance MainPID)
+is "user" "$(stat -c %U /proc/$pid)" appliance
+is "capabilities" "$(getpcaps $pid 2>&1 | sed 's/.*= *//; s/.*: *//')" "cap_net_bind_service=eip"
+is "no new privileges" "$(awk '/NoNewPrivs/ {print $2}' /proc/$pid/status)" 1
+is "seccomp" "$(awk '/^Seccomp:/ {print $2}' /proc/$pid/status)" 2
+pid=$(property appliance-net MainPID)
+is "network's capabilities" "$(getpcaps $pid 2>&1 | sed 's/.*: *//')" "cap_net_admin,cap_net_raw=eip"
+
+say exposure
+score() { systemd-analyze security --no-pager "$1" | awk '/Overall exposure/ {print $(NF-2)}'; }
+for pair in appliance.service:1.5 appliance-net.service:2.0; do
+  got=$(score ${pair%:*})
+  expect "exposure of ${pair%:*} is $got, at most ${pair#*:}" awk "BEGIN {exit !($got <= ${pair#*:})}"
+  say "${pair%:*} $got"
+done
+
+say journal
+expect "fields" bash -c "journalctl -u appliance -o json --no-pager | grep -q '\"PRIORITY\":\"[3-6]\"'"
+is "status" "$(property appliance StatusText)" serving
+
+say crash
+for how in KILL SEGV; do
+  before=$(property appliance MainPID)
+  kill -$how $before
+  expect "back after $how" within 5 bash -c "[ \$(systemctl show -p MainPID --value appliance) != $before ] && curl -fs -m 2 http://127.0.0.1/healthz"
+done
+
+say hang
+before=$(property appliance MainPID)
+kill -STOP $before
+expect "the watchdog restarts it" within 12 bash -c "p=\$(systemctl show -p MainPID --value appliance); [ \$p != $before ] && [ \$p != 0 ] && curl -fs -m 2 http://127.0.0.1/healthz"
+
+say "restart under load"
+load() { for _ in $(seq 200); do curl -s -o /dev/null -m 10 -w '%{http_code}\n' http://127.0.0.1/healthz; done | sort | uniq -c; }
+load > /tmp/load & job=$!
+sleep 0.3
+systemctl restart appliance
+wait $job
+is "requests answered" "$(tr -s ' ' < /tmp/load)" " 200 200"
+
+say stop
+start=$(date +%s%N)
+systemctl stop appliance.socket appliance
+took=$((($(date +%s%N) - start) / 1000000))
+expect "stopped in $took ms" test $took -lt 5000
+is "exit" "$(property appliance Result)" success
+passed
