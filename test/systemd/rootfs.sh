@@ -2,13 +2,18 @@
 # A Debian trixie with systemd, for booting in systemd-nspawn; prints where it
 # is. Made once and cached (25 s); a change of this file makes it anew.
 set -euo pipefail
+
+# The mirrors that this machine itself uses.
+sources() {
+  { grep -hs '^URIs:' /etc/apt/sources.list.d/*.sources || true; } | awk '{print $2}'
+  { grep -hs '^deb ' /etc/apt/sources.list /etc/apt/sources.list.d/*.list || true; } | sed 's/\[[^]]*\]//' | awk '{print $2}'
+}
+
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/appliance-tests
 stamp=$(sha256sum "$0" | cut -c1-12)
 root=$cache/trixie-$stamp
 if [ ! -e "$root/.complete" ]; then
-  mirror=$({ grep -hsE '^URIs:' /etc/apt/sources.list.d/*.sources | awk '{print $2}'
-    grep -hsE '^deb ' /etc/apt/sources.list /etc/apt/sources.list.d/*.list | sed 's/\[[^]]*\]//' | awk '{print $2}'
-  } | grep -v security | head -1)
+  mirror=$(sources | grep -v security | head -1)
   mkdir -p "$cache"
   rm -rf "$cache"/trixie-*
   mmdebstrap --quiet --mode=root --variant=minbase --skip=output/mknod \
