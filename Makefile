@@ -1,12 +1,15 @@
 # What ships: binaries, packages, a card image. The development of the project
 # itself needs only `go run ./cmd/appliance` and `test/all`.
-.PHONY: cross deb image test-image flash clean
+.PHONY: cross deb bundle image test-image flash clean
 
 cross:
 	build/arm/cross.sh
 
 deb: cross
 	build/arm/deb.sh
+
+bundle: cross
+	build/arm/bundle.sh "$(KEY)"
 
 image: deb
 	build/arm/image.sh

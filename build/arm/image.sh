@@ -38,7 +38,7 @@ unpack() {
 settle() { # what packages would have done on installation
   systemd-sysusers --root="$root" >/dev/null
   local unit
-  for unit in appliance-card.service appliance.service appliance.socket appliance-net.service appliance-hostname.service; do
+  for unit in appliance-card.service appliance-update.path appliance.service appliance.socket appliance-net.service appliance-hostname.service; do
     systemctl --root="$root" enable -q "$unit"
   done
   systemctl --root="$root" mask -q apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer systemd-networkd.service systemd-resolved.service

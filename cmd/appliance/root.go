@@ -64,8 +64,12 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 unhealthy,
 		return usage(err, fmt.Sprintf("'%s --help' shows every flag", cmd.CommandPath()))
 	})
 	inv.addFlags(root)
-	root.AddCommand(run, newStatus(inv), newDoctor(inv), newPub(inv), newSub(inv), newChat(inv), newURL(inv), newName(inv), newAdmin(inv), newNet(inv), newBackup(inv), newRestore(inv), newConfig(inv), newVersion(inv),
-		newCard(), newHostname(inv), newMan(root))
+	root.AddCommand(
+		run, newStatus(inv), newDoctor(inv), newURL(inv), newName(inv),
+		newPub(inv), newSub(inv), newChat(inv),
+		newAdmin(inv), newNet(inv), newConfig(inv), newBackup(inv), newRestore(inv), newUpdate(inv), newVersion(inv),
+		newCard(), newHostname(inv), newMan(root),
+	)
 	strictArgs(root)
 	return root
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"server22.local/appliance/internal/update"
 )
 
 // Card is where the parts of a card are.
@@ -21,6 +23,8 @@ type Card struct {
 	Run   string // what this boot's daemon reads: settings, and problems with them
 	UID   int    // of the daemon
 	GID   int
+
+	Slots update.Slots // of programs
 
 	Log *slog.Logger
 }
@@ -35,6 +39,7 @@ func New(uid, gid int, log *slog.Logger) *Card {
 		Run:   "/run/appliance-card",
 		UID:   uid,
 		GID:   gid,
+		Slots: update.CardSlots,
 		Log:   log,
 	}
 }
@@ -58,6 +63,7 @@ func (c *Card) Start(ctx context.Context) error {
 		return fmt.Errorf("making %s: %w", c.Run, err)
 	}
 	try("data partition", c.mountData(ctx))
+	try("update", c.Slots.Boot())
 	try("reset", c.resetIfAsked())
 	try("state folder", c.bindState())
 	try("settings", c.importSettings(ctx))
@@ -76,6 +82,7 @@ func (c *Card) bindState() error {
 		{"systemd", c.Clock, 0o755, 0, 0},
 		{"ssh", "", 0o700, 0, 0},
 		{"wifi", "", 0o700, 0, 0},
+		{"slots", "", 0o755, 0, 0},
 	} {
 		from := filepath.Join(c.Data, bind.from)
 		if err := os.MkdirAll(from, bind.mode); err != nil {
