@@ -9,7 +9,7 @@ expect "serving" within 5 serving
 say rights
 pid=$(property appliance MainPID)
 is "user" "$(stat -c %U /proc/$pid)" appliance
-is "capabilities" "$(getpcaps $pid 2>&1 | sed 's/.*= *//; s/.*: *//')" "cap_net_bind_service=eip"
+is "capabilities" "$(getpcaps $pid 2>&1 | sed 's/.*: *//')" "cap_net_bind_service=eip"
 is "no new privileges" "$(awk '/NoNewPrivs/ {print $2}' /proc/$pid/status)" 1
 is "seccomp" "$(awk '/^Seccomp:/ {print $2}' /proc/$pid/status)" 2
 pid=$(property appliance-net MainPID)
