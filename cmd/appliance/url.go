@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"server22.local/appliance/internal/app"
+	"server22.local/appliance/internal/config"
 )
 
 func newURL(inv *invocation) *cobra.Command {
@@ -21,6 +22,7 @@ with an IP address, since names under .local do not open on every phone.`,
 			if err != nil {
 				return err
 			}
+			inv.addToken(status.URLs)
 			switch {
 			case asQR:
 				return inv.printQR(status)
@@ -48,4 +50,16 @@ func (inv *invocation) printQR(status app.Status) error {
 	}
 	_, err = fmt.Fprintf(inv.out, "%s%s\n", code, url)
 	return err
+}
+
+// addToken makes the URLs open where an access token is asked for, if this
+// user may know it.
+func (inv *invocation) addToken(urls []string) {
+	loaded, err := config.Load(inv.sources())
+	if err != nil || loaded.Access.Policy != "token" || loaded.Access.Token == "" {
+		return
+	}
+	for i := range urls {
+		urls[i] += "?token=" + loaded.Access.Token
+	}
 }

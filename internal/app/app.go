@@ -104,6 +104,9 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	defer state.Close()
+	if err := a.ensureToken(); err != nil {
+		return err
+	}
 	listeners, err := a.listen()
 	if err != nil {
 		return err
@@ -116,34 +119,6 @@ func (a *App) Run(ctx context.Context) error {
 
 // cfg is the configuration as it is now.
 func (a *App) cfg() *config.Loaded { return a.config.Load() }
-
-// listen takes over systemd's sockets, or opens our own: all those that were
-// asked for; of the default ones as many as there can be.
-func (a *App) listen() ([]net.Listener, error) {
-	inherited, err := systemd.Listeners()
-	if err != nil {
-		return nil, err
-	}
-	cfg := a.cfg()
-	if len(inherited) > 0 {
-		return inherited, nil
-	}
-	if cfg.Origin("http.listen").Source != "default" {
-		return httpd.Listen(cfg.HTTP.Listen)
-	}
-	listeners, errs := httpd.ListenAny(cfg.HTTP.Listen)
-	if len(listeners) == 0 {
-		return nil, errs[0]
-	}
-	for _, err := range errs {
-		c := health.Condition{ID: "listen", Severity: health.Warning, Text: err.Error()}
-		if hinted, ok := errors.AsType[*httpd.ListenError](err); ok {
-			c.Hint = hinted.Hint()
-		}
-		a.health.Set(c)
-	}
-	return listeners, nil
-}
 
 // firstLook finds out where we are before anything is served, so that the
 // first lines and the first Host header are right.
