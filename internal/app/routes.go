@@ -28,6 +28,7 @@ func (a *App) routes() error {
 	s.Handle("GET /metrics", a.metrics)
 	s.Handle("/socket.io/", a.realtime)
 	s.Handle("GET /api/v1/status", httpd.StatusHandler(a.status))
+	s.Handle("GET /api/v1/openapi.json", http.HandlerFunc(serveOpenAPI))
 	s.Handle("GET /api/v1/qr.svg", http.HandlerFunc(a.serveQR))
 	for pattern, handler := range a.data.api.Routes() {
 		s.Handle(pattern, handler)

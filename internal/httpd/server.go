@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,8 @@ type Server struct {
 	limit connLimit
 	ready chan struct{}
 	http  http.Server
+
+	patterns []string // before Run
 }
 
 // New returns a server that does nothing until Run.
@@ -50,7 +53,13 @@ func New(cfg Config) *Server {
 }
 
 // Handle puts a handler on a pattern of http.ServeMux. Call it before Run.
-func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+func (s *Server) Handle(pattern string, h http.Handler) {
+	s.mux.Handle(pattern, h)
+	s.patterns = append(s.patterns, pattern)
+}
+
+// Patterns lists what Handle was called with.
+func (s *Server) Patterns() []string { return slices.Clone(s.patterns) }
 
 // NotFound answers for what nothing else on the server answers: 405 where
 // another method would do, else 404. Its own pattern is the one it is put on.
