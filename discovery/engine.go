@@ -165,19 +165,20 @@ func (e *engine) receive(now time.Time, p *packet) {
 	}
 }
 
-// read hands the packets of one socket to the engine until it is closed.
-func (e *engine) read(l *link, s socket, unicast bool) {
+// read hands the packets of one socket to the engine until it is closed, each
+// filled into p, which says where they come from.
+func (e *engine) read(p *packet, iface string) {
 	buf := make([]byte, maxPacket)
-	p := &packet{link: l, socket: s, unicast: unicast, done: make(chan struct{})}
+	p.done = make(chan struct{})
 	budget := budget{left: maxBurst, at: time.Now()}
 	for failures := 0; failures < 10; {
-		n, from, err := s.receive(buf)
+		n, from, err := p.socket.receive(buf)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
 			// The interface went down, for example; that is told by others.
-			e.log.Debug("receiving failed", "iface", l.ifi.Name, "err", err)
+			e.log.Debug("receiving failed", "iface", iface, "err", err)
 			failures++
 			continue
 		}
