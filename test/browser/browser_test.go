@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 func TestHome(t *testing.T)  { play(t, "home.js") }
 func TestChat(t *testing.T)  { play(t, "chat.js") }
 func TestDrops(t *testing.T) { play(t, "drops.js") }
+func TestBus(t *testing.T)   { play(t, "bus.js") }
+func TestDocs(t *testing.T)  { play(t, "docs.js") }
 
 func TestPictures(t *testing.T) {
 	if *pictures == "" {

@@ -9,6 +9,7 @@ play(async ({ person }) => {
   const bus = io(url + "/bus", { forceNew: true });
   const heard = [];
   bus.on("message", (m) => heard.push(m));
+  bus.on("disconnect", (why, more) => console.log("the script lost its connection:", why, more?.description ?? ""));
   await new Promise((connected) => bus.once("connect", connected));
   await bus.emitWithAck("subscribe", { topics: ["#"] });
   const publish = (topic, data, more) => bus.emitWithAck("publish", { topic, data, ...more });
@@ -78,7 +79,7 @@ play(async ({ person }) => {
     await page.check(".publish label:has-text('Retain') input");
     await page.click(".publish button.main");
     await page.waitForSelector(".publish [role=status]:has-text('Published as')");
-    await until("the script heard it", () => heard.some((m) => m.topic === "lab/lamp" && m.data.on === true));
+    await until("the script heard it", () => heard.some((m) => m.topic === "lab/lamp" && m.data.on === true)).catch((e) => { throw new Error(e.message + ": " + JSON.stringify(heard.slice(-3)) + bus.connected + heard.length); });
     await page.waitForSelector(`${node("lab/lamp")} .tag`);
     await page.click("summary:has-text('The line that does the same')");
     assert((await page.textContent(".publish .snippet code")) === `curl -X PUT -d '{"on":true}' '${url}/api/v1/topics/lab/lamp'`, await page.textContent(".publish .snippet code"));

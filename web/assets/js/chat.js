@@ -21,6 +21,9 @@ const icons = {
 const panel = signal(null); // "rooms", "people" or "search", over the log on a narrow screen
 const away = signal(document.hidden);
 
+// tell shows why something was refused.
+const tell = (e) => { refused.value = e.message; };
+
 const hue = (name) => [...name].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 360, 7);
 const initials = (name) => [...name.trim()].slice(0, 2).join("").toUpperCase();
 const day = (time) => new Date(time).toDateString();
@@ -47,7 +50,7 @@ class Line extends Component {
         ${first ? html`<div class="head"><b style=${{ "--hue": hue(who) }}>${who}</b> ${timed}</div>` : html`<span class="quiet">${who}: </span>`}
         <div class="text">${markdown(text)} <${State} message=${message} /></div>
       </div>
-      ${admin && seq && html`<button type="button" class="plain danger small delete" onClick=${() => order("delete", { room: room.name, seq })}>Delete</button>`}
+      ${admin && seq && html`<button type="button" class="plain danger small delete" onClick=${() => order("delete", { room: room.name, seq }).catch(tell)}>Delete</button>`}
     </div>`;
   }
 }
@@ -171,7 +174,7 @@ const Head = view(() => {
   return html`<div class="head-row">
     <button type="button" class="plain narrow" aria-label="Rooms" aria-expanded=${panel.value === "rooms"} onClick=${() => toggle("rooms")}><${Icon} path=${icons.menu} /><${Elsewhere} /></button>
     <h1 class="cut grow">${room.peer ? "" : html`<span class="soft">#</span>`}${room.title} ${room.locked.value && html`<${Icon} path=${icons.lock} size="15" />`}</h1>
-    ${admin.value && !room.peer && html`<button type="button" class="plain small" onClick=${() => order("lock", { room: room.name, posting: room.locked.value ? "all" : "admin" })}>${room.locked.value ? "Unlock" : "Lock"}</button>`}
+    ${admin.value && !room.peer && html`<button type="button" class="plain small" onClick=${() => order("lock", { room: room.name, posting: room.locked.value ? "all" : "admin" }).catch(tell)}>${room.locked.value ? "Unlock" : "Lock"}</button>`}
     <button type="button" class="plain" aria-label="Search" aria-expanded=${panel.value === "search"} onClick=${() => toggle("search")}><${Icon} path=${icons.search} /></button>
     <button type="button" class="plain" aria-label="People, ${room.members.value.length}" aria-expanded=${panel.value === "people"} onClick=${() => toggle("people")}><${Icon} path=${icons.people} /><span class="num">${room.members.value.length}</span></button>
   </div>`;
@@ -212,8 +215,8 @@ const Rooms = view(() => {
 
 const Person = ({ who, room }) => html`<li class="row">
   <${Avatar} name=${who} /><span class="cut grow">${who}${who === nick.value && html` <span class="soft small">you</span>`}</span>
-  ${who !== nick.value && html`<button type="button" class="plain small" onClick=${() => { panel.value = null; direct(who).catch((e) => { refused.value = e.message; }); }}>Message</button>`}
-  ${admin.value && who !== nick.value && html`<button type="button" class="plain danger small" onClick=${() => order("kick", { room: room.name, nick: who, minutes: 10 })}>Kick</button>`}</li>`;
+  ${who !== nick.value && html`<button type="button" class="plain small" onClick=${() => { panel.value = null; direct(who).catch(tell); }}>Message</button>`}
+  ${admin.value && who !== nick.value && html`<button type="button" class="plain danger small" onClick=${() => order("kick", { room: room.name, nick: who, minutes: 10 }).catch(tell)}>Kick</button>`}</li>`;
 
 const People = view(() => {
   const room = current.value;
@@ -228,7 +231,7 @@ async function goTo({ room: name, seq }) {
   panel.value = null;
   await enter(name);
   const room = current.peek();
-  await older(room, seq);
+  await older(room, seq).catch(tell);
   setTimeout(() => {
     const line = document.querySelector(`[data-seq="${seq}"]`);
     line?.scrollIntoView({ block: "center" });

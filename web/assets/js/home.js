@@ -1,5 +1,5 @@
 // The home page: what this device is, and the ways in.
-import { busIcon, bytes, chatIcon, Copy, html, Icon, refreshStatus, show, signal, Snippet, span, status, view } from "./ui.js";
+import { busIcon, bytes, chatIcon, Copy, effect, html, Icon, refreshStatus, show, signal, Snippet, span, status, view } from "./ui.js";
 import { link, retry, wait } from "./link.js";
 
 const plain = (address) => address.split("/")[0];
@@ -84,3 +84,4 @@ retry.value = refresh;
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 show(Home);
 refresh();
+effect(() => { if (status.value) document.title = status.value.name; });

@@ -26,9 +26,12 @@ export function Spark({ topic, width = 64, height = 18 }) {
   return html`<svg class="spark" width=${width} height=${height} viewBox="0 0 ${width} ${height}" aria-hidden="true"><polyline points=${points.join(" ")} /></svg>`;
 }
 
+// points are a series' times in seconds and its values. Several in one
+// millisecond stay apart: a plot has one value at a time.
 const points = ({ topic, path }) => {
   const held = topics.get(topic)?.values.filter((v) => number(v.data, path) !== undefined) ?? [];
-  return [held.map((v) => v.time / 1000), held.map((v) => number(v.data, path))];
+  let last = 0;
+  return [held.map((v) => (last = Math.max(v.time / 1000, last + 1e-6))), held.map((v) => number(v.data, path))];
 };
 
 // under is what the pointer is at: the time and a value for each series.
