@@ -136,6 +136,8 @@ func (c *conn) writeAll(segments [][]byte, timeout time.Duration) error {
 			return err
 		}
 	}
+	// tryWrite has no time limit of its own, but fails when an old one is over.
+	c.nc.SetWriteDeadline(time.Time{})
 	return nil
 }
 

@@ -121,6 +121,20 @@ func TestUpgradeLosesNothing(t *testing.T) {
 	}
 }
 
+// TestUpgradedConnectionStays writes on an upgraded connection when the time
+// for the upgrade itself is long over. It needs real connections: those in
+// memory are written to in another way.
+func TestUpgradedConnectionStays(t *testing.T) {
+	const timeout = 50 * time.Millisecond
+	all := newSessions(t, nil)
+	c := overTCP(t, Options{UpgradeTimeout: timeout}, all.accept).connect(Polling)
+	r := all.next()
+	c.upgrade()
+	time.Sleep(2 * timeout)
+	r.s.Send(textPacket("still here"), SendOptions{})
+	c.wantMessages("still here")
+}
+
 // TestHandlerMayBlock checks that what a handler sends leaves while it still
 // runs, and that others are not held up.
 func TestHandlerMayBlock(t *testing.T) {
