@@ -16,6 +16,7 @@ import (
 	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/clock"
 	"server22.local/appliance/internal/config"
+	"server22.local/appliance/internal/gcpace"
 	"server22.local/appliance/internal/health"
 	"server22.local/appliance/internal/httpd"
 	"server22.local/appliance/netcfg"
@@ -104,6 +105,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	defer state.Close()
+	defer gcpace.Start()()
 	if err := a.ensureToken(); err != nil {
 		return err
 	}

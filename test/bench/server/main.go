@@ -10,11 +10,13 @@ import (
 	"net/http"
 	"os"
 
+	"server22.local/appliance/internal/gcpace"
 	"server22.local/appliance/realtime"
 	"server22.local/appliance/realtime/engineio"
 )
 
 func main() {
+	defer gcpace.Start()() // as the appliance does
 	io := realtime.New(realtime.Options{Engine: engineio.Options{MaxPayload: 10_000_000}})
 	realtime.OnArgs(io, "echo", func(_ context.Context, e *realtime.Event) error {
 		return e.Ack.Send(e.Args().Any()...)

@@ -1,0 +1,115 @@
+// Package gcpace sets the pace of Go's garbage collector for a server on a
+// small board: rarely under load, thoroughly when the load is over.
+//
+// With the usual setting (GOGC=100) a server whose live heap is a few
+// megabytes collects each time it has allocated another four: under load
+// that is dozens of times a second, and the better part of its time; and when
+// the load is over, what it has allocated last stays until the next
+// collection, minutes later. Here collections that follow each other quickly
+// raise the goal by a bounded amount of memory, and the first quiet second
+// brings it down again, collects, and returns what is free to the system.
+package gcpace
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync"
+	"time"
+)
+
+const (
+	// busy is the time between two collections below which they cost more
+	// than the memory is worth.
+	busy = 250 * time.Millisecond
+	// quiet is how long there is no collection when the load is over.
+	quiet = time.Second
+	// headroom is what may be allocated between two collections under load.
+	headroom = 16 << 20
+	// calmPercent is the setting without load: little garbage is kept.
+	calmPercent = 50
+	// maxPercent bounds what a tiny live heap would be allowed.
+	maxPercent = 2000
+)
+
+// Pace is the state of one process.
+type Pace struct {
+	mu      sync.Mutex // guards all following
+	last    time.Time  // of the last collection
+	raised  bool
+	settle  *time.Timer
+	stopped bool
+	before  int // the setting that stop brings back
+}
+
+// Start sets the pace from then on, until stop is called. It is meant for the
+// main function: the setting is the process's.
+func Start() (stop func()) {
+	p := &Pace{last: time.Now(), before: debug.SetGCPercent(calmPercent)}
+	p.settle = time.AfterFunc(quiet, p.quiet)
+	p.settle.Stop()
+	p.watch()
+	return p.stop
+}
+
+// sentinel is garbage at once: its finalizer tells of the next collection.
+type sentinel struct{ _ [32]byte }
+
+func (p *Pace) watch() {
+	runtime.SetFinalizer(new(sentinel), func(*sentinel) { p.collected() })
+}
+
+// collected is called after each collection.
+func (p *Pace) collected() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return
+	}
+	now := time.Now()
+	if now.Sub(p.last) < busy {
+		p.raised = true
+	}
+	p.last = now
+	if p.raised {
+		debug.SetGCPercent(percent(live()))
+		p.settle.Reset(quiet)
+	}
+	p.watch()
+}
+
+// percent is the setting that allows headroom over a live heap.
+func percent(live uint64) int {
+	if live == 0 {
+		return maxPercent
+	}
+	return int(min(max(100*headroom/live, calmPercent), maxPercent))
+}
+
+func live() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// quiet is called when there has been no collection for a while.
+func (p *Pace) quiet() {
+	p.mu.Lock()
+	if p.stopped || !p.raised {
+		p.mu.Unlock()
+		return
+	}
+	p.raised = false
+	p.last = time.Now().Add(-busy) // the collection that follows is ours
+	debug.SetGCPercent(calmPercent)
+	p.mu.Unlock()
+	debug.FreeOSMemory()
+}
+
+func (p *Pace) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
+	p.settle.Stop()
+	debug.SetGCPercent(p.before)
+}
