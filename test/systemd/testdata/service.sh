@@ -25,7 +25,7 @@ done
 
 say journal
 expect "fields" bash -c "journalctl -u appliance -o json --no-pager | grep -q '\"PRIORITY\":\"[3-6]\"'"
-is "status" "$(property appliance StatusText)" serving
+expect "a status" test -n "$(property appliance StatusText)"
 
 say crash
 for how in KILL SEGV; do
