@@ -37,6 +37,7 @@ func TestChat(t *testing.T)  { play(t, "chat.js") }
 func TestDrops(t *testing.T) { play(t, "drops.js") }
 func TestBus(t *testing.T)   { play(t, "bus.js") }
 func TestDocs(t *testing.T)  { play(t, "docs.js") }
+func TestAdmin(t *testing.T) { play(t, "admin.js") }
 
 func TestPictures(t *testing.T) {
 	if *pictures == "" {

@@ -171,7 +171,11 @@ async function refresh() {
   try {
     await refreshStatus();
     link.value = "connected";
-    if (status.peek().admin) await readSection();
+    if (status.peek().admin) {
+      // A Raspberry Pi has no clock; the administrator's browser has.
+      if (status.peek().clock === false) await api("admin/clock", "POST", { time: Date.now() });
+      await readSection();
+    }
   } catch (e) {
     if (e.code) problem.value = e;
     else link.value = navigator.onLine ? "waiting" : "offline";
