@@ -3,7 +3,9 @@ package engineio
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"server22.local/appliance/realtime/engineio/internal/frame"
@@ -37,7 +39,11 @@ type conn struct {
 	joined bool // the session uses this connection; before, it is a candidate
 	reader frame.Reader
 	early  []byte // came with the handshake's request
-	rest   bool   // the stream is only drained, for the sake of the close frame
+	quiet  bool   // is to be parked as soon as there is nothing to read
+
+	reads  atomic.Uint32 // how often something came
+	parked parked        // guarded by server.parking.mu
+	rest   bool          // the stream is only drained, for the sake of the close frame
 }
 
 // scratch is what a flush needs and nobody keeps.
@@ -87,7 +93,7 @@ func (c *conn) tryWrite(sc *scratch) (rest [][]byte, err error) {
 	}
 	n, err := c.writeSegments(sc, total)
 	if err != nil {
-		c.nc.Close()
+		c.close()
 		return nil, err
 	}
 	if n == total {
@@ -132,7 +138,7 @@ func (c *conn) writeAll(segments [][]byte, timeout time.Duration) error {
 		// A deadline on a closed connection fails, and so will the write.
 		c.nc.SetWriteDeadline(time.Now().Add(timeout))
 		if _, err := c.nc.Write(b); err != nil {
-			c.nc.Close()
+			c.close()
 			return err
 		}
 	}
@@ -141,20 +147,27 @@ func (c *conn) writeAll(segments [][]byte, timeout time.Duration) error {
 	return nil
 }
 
-// readLoop reads until the connection ends.
+// readLoop reads until the connection ends or is parked.
 func (c *conn) readLoop() {
-	defer c.ended()
 	if c.early != nil {
 		c.reader.Feed(c.early)
 		c.early = nil
 		if err := c.handle(); err != nil {
-			c.lost(err)
+			c.ended(err)
 			return
 		}
 	}
 	for {
-		if err := c.readSome(); err != nil {
-			c.lost(err)
+		err := c.readSome()
+		switch {
+		case err == nil:
+		case err == errNothing, errors.Is(err, os.ErrDeadlineExceeded) && c.server.parking.asked(c):
+			c.quiet = false
+			if c.reader.Idle() && !c.rest && c.server.parking.park(c) {
+				return // c belongs to another goroutine now
+			}
+		default:
+			c.ended(err)
 			return
 		}
 	}
@@ -167,6 +180,7 @@ func (c *conn) readSome() error {
 		if err != nil {
 			return err
 		}
+		c.reads.Add(1)
 		c.reader.Filled(n)
 		return c.handle()
 	}
@@ -175,15 +189,25 @@ func (c *conn) readSome() error {
 		return err
 	}
 	defer readBuffers.Put(b)
+	c.reads.Add(1)
 	c.reader.Feed(b[:n])
 	return c.handle()
+}
+
+// close closes the connection and sees to it that its reader notices.
+func (c *conn) close() {
+	c.nc.Close()
+	c.server.parking.release(c, time.Time{})
 }
 
 var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 
 // readBuffer waits for bytes and returns them in a buffer from readBuffers.
 func (c *conn) readBuffer() (b *[readBuffer]byte, n int, err error) {
-	if c.raw != nil {
+	switch {
+	case c.quiet:
+		return c.raw.readNow()
+	case c.raw != nil:
 		return c.raw.read()
 	}
 	b = readBuffers.Get().(*[readBuffer]byte)
@@ -323,7 +347,7 @@ func (c *conn) farewell(how ending, cause error) {
 	case byPeer:
 		return
 	case broken:
-		c.nc.Close()
+		c.close()
 		return
 	}
 	code := frame.CodeNone
@@ -335,20 +359,16 @@ func (c *conn) farewell(how ending, cause error) {
 	s.push(item{packet: &Packet{flat: frame.AppendClose(nil, code)}, plain: true})
 	s.mu.Unlock()
 	s.server.flushers.add(s)
-	c.nc.SetReadDeadline(time.Now().Add(closeWait))
+	s.server.parking.release(c, time.Now().Add(closeWait))
 }
 
-// lost ends the session of a connection that cannot be read any more.
-func (c *conn) lost(err error) {
-	if c.joined {
-		c.socket.end(ReasonTransportClose, err, broken)
-	}
-}
-
-// ended cleans up after the reader.
-func (c *conn) ended() {
+// ended ends the session of a connection that cannot be read any more, and
+// cleans up after the reader.
+func (c *conn) ended(err error) {
+	c.server.parking.leave(c)
 	c.reader.Release()
 	if c.joined {
+		c.socket.end(ReasonTransportClose, err, broken)
 		c.hangUp()
 		c.socket.vanish()
 		return

@@ -11,11 +11,12 @@ import (
 // Go's own methods would, and without a buffer while waiting where they would
 // need one.
 type rawConn struct {
-	rc    syscall.RawConn
-	onIn  func(uintptr) bool
-	buf   *[readBuffer]byte
-	n     int
-	errno syscall.Errno
+	rc     syscall.RawConn
+	onIn   func(uintptr) bool
+	buf    *[readBuffer]byte
+	n      int
+	errno  syscall.Errno
+	nowait bool
 }
 
 // rawWrite is one system call that writes.
@@ -46,6 +47,16 @@ func newRawConn(nc net.Conn) *rawConn {
 	return c
 }
 
+// errNothing is returned by readNow when reading would mean waiting.
+var errNothing error = syscall.EAGAIN
+
+// readNow is read without waiting: it returns errNothing instead.
+func (c *rawConn) readNow() (*[readBuffer]byte, int, error) {
+	c.nowait = true
+	defer func() { c.nowait = false }()
+	return c.read()
+}
+
 // read waits until there is something to read and only then takes a buffer.
 func (c *rawConn) read() (*[readBuffer]byte, int, error) {
 	if err := c.rc.Read(c.onIn); err != nil {
@@ -56,7 +67,9 @@ func (c *rawConn) read() (*[readBuffer]byte, int, error) {
 	if errno == 0 && n > 0 {
 		return b, n, nil
 	}
-	readBuffers.Put(b)
+	if b != nil {
+		readBuffers.Put(b)
+	}
 	if errno != 0 {
 		return nil, 0, errno
 	}
@@ -73,7 +86,8 @@ func (c *rawConn) tryRead(fd uintptr) bool {
 			continue
 		case syscall.EAGAIN:
 			readBuffers.Put(b)
-			return false
+			c.n, c.errno = 0, errno
+			return c.nowait
 		}
 		c.buf, c.n, c.errno = b, int(n), errno
 		return true

@@ -25,6 +25,7 @@ type Server struct {
 	flushers *flushers
 	late     lateList
 	beats    *beats
+	parking  *parking
 	upgrader websocket.Upgrader
 
 	mu       sync.Mutex // guards all following
@@ -43,6 +44,7 @@ func NewServer(o Options, accept func(*Socket) Receiver) *Server {
 		o:        o.withDefaults(),
 		accept:   accept,
 		flushers: newFlushers(),
+		parking:  newParking(),
 		sessions: make(map[string]*Socket),
 	}
 	s.writeTimeout = s.o.PingInterval + s.o.PingTimeout

@@ -142,6 +142,7 @@ func (s *Socket) adopt(c *conn) error {
 		p.upgraded = true
 		p.ready <- struct{}{}
 	}
+	s.server.parking.enter(c)
 	ended := s.state == closing
 	if ended {
 		s.takeBack(closePacket) // a WebSocket says it by a frame
@@ -167,7 +168,7 @@ func (s *Socket) cut() {
 	ws := s.ws
 	s.mu.Unlock()
 	if ws != nil {
-		ws.nc.Close()
+		ws.close()
 	} else {
 		s.vanish()
 	}

@@ -138,6 +138,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, socket *S
 	sc := takeScratch()
 	socket.flush(sc)
 	sc.release()
+	s.parking.enter(c)
 	// A goroutine of its own, so that net/http can give back its buffers.
 	go c.readLoop()
 	return nil

@@ -1,0 +1,312 @@
+package engineio
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// parkAfter is how long a connection must have been silent before its
+// goroutine is let go: long enough that a conversation is not interrupted, and
+// short enough that many who connect at once do not all hold a stack.
+const parkAfter = 250 * time.Millisecond
+
+// parking spares idle WebSockets their goroutines. A connection from which
+// nothing came for a while is given to an epoll set, which is watched by one
+// goroutine for all of them; when something comes, its reader is started
+// again. Descriptors stay with net.Conn, which alone reads, writes and closes
+// them. The set, its goroutine and the timer exist only while they are needed.
+//
+// Only connections that owe nothing are parked: no frame is half read, no
+// farewell is being waited for.
+type parking struct {
+	mu    sync.Mutex // guards all following, and the parked of every conn
+	after time.Duration
+
+	awake []*conn // those with a reader
+	timer *time.Timer
+	ticks uint32 // how often it fired
+
+	set    *os.File // the epoll set; nil while nobody is parked
+	rc     syscall.RawConn
+	epoch  uint32   // counts the sets
+	slots  []*conn  // by the number that the set knows them by
+	rounds []uint32 // how often each slot was used, to tell late events
+	free   []int32
+	count  int
+}
+
+// parked is a connection's place in parking.
+type parked struct {
+	awake  int    // index in parking.awake, plus one
+	slot   int32  // index in parking.slots, plus one
+	epoch  uint32 // the set that its descriptor was added to
+	asked  bool   // the reader was woken in order to be let go
+	final  bool   // never park again
+	before uint32 // conn.reads as the last sweep saw it
+	since  uint32 // parking.ticks when it was parked
+}
+
+func newParking() *parking { return &parking{after: parkAfter} }
+
+// enter lists a connection whose reader starts.
+func (p *parking) enter(c *conn) {
+	if c.raw == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.enterLocked(c)
+}
+
+func (p *parking) enterLocked(c *conn) {
+	p.awake = append(p.awake, c)
+	c.parked.awake = len(p.awake)
+	if len(p.awake) > 1 {
+		return
+	}
+	if p.timer == nil {
+		p.timer = time.AfterFunc(p.after, p.sweep)
+	} else {
+		p.timer.Reset(p.after)
+	}
+}
+
+// leave takes a connection off the list of those with a reader.
+func (p *parking) leave(c *conn) {
+	if c.raw == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leaveLocked(c)
+}
+
+func (p *parking) leaveLocked(c *conn) {
+	i := c.parked.awake - 1
+	if i < 0 {
+		return
+	}
+	last := p.awake[len(p.awake)-1]
+	p.awake[i] = last
+	last.parked.awake = i + 1
+	c.parked.awake = 0
+	p.awake[len(p.awake)-1] = nil
+	p.awake = p.awake[:len(p.awake)-1]
+	if len(p.awake) == 0 {
+		p.timer.Stop()
+	}
+}
+
+// sweep wakes the readers of silent connections, so that they park.
+func (p *parking) sweep() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ticks++
+	for _, c := range p.awake {
+		reads := c.reads.Load()
+		if reads == c.parked.before && !c.parked.final && !c.parked.asked {
+			c.parked.asked = true
+			c.nc.SetReadDeadline(time.Unix(1, 0)) // fails if closed, which the reader sees
+		}
+		c.parked.before = reads
+	}
+	if len(p.awake) > 0 {
+		p.timer.Reset(p.after)
+	}
+}
+
+// asked says whether the deadline that the reader met was set by sweep, and
+// clears it if so.
+func (p *parking) asked(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !c.parked.asked {
+		return false
+	}
+	c.parked.asked = false
+	if !c.parked.final { // else the deadline is another one by now
+		c.nc.SetReadDeadline(time.Time{})
+	}
+	return true
+}
+
+// park gives the connection to the epoll set. If it returns true the caller,
+// its reader, must end at once: another one may run already.
+func (p *parking) park(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.parked.final || p.open() != nil {
+		return false
+	}
+	slot := p.take(c)
+	if err := p.arm(c, slot); err != nil {
+		p.vacate(c)
+		p.closeIfEmpty()
+		return false
+	}
+	c.parked.since = p.ticks
+	p.leaveLocked(c)
+	return true
+}
+
+// open makes the epoll set if there is none.
+func (p *parking) open() error {
+	if p.set != nil {
+		return nil
+	}
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		syscall.Close(fd)
+		return err
+	}
+	set := os.NewFile(uintptr(fd), "epoll")
+	rc, err := set.SyscallConn()
+	if err == nil {
+		err = set.SetReadDeadline(time.Time{}) // fails if Go's poller does not take it
+	}
+	if err != nil {
+		set.Close()
+		return err
+	}
+	p.set, p.rc = set, rc
+	p.epoch++
+	go p.watch(set, rc)
+	return nil
+}
+
+func (p *parking) take(c *conn) int32 {
+	var slot int32
+	if n := len(p.free); n > 0 {
+		slot = p.free[n-1]
+		p.free = p.free[:n-1]
+		p.slots[slot] = c
+	} else {
+		slot = int32(len(p.slots))
+		p.slots = append(p.slots, c)
+		p.rounds = append(p.rounds, 0)
+	}
+	p.rounds[slot]++
+	c.parked.slot = slot + 1
+	p.count++
+	return slot
+}
+
+func (p *parking) vacate(c *conn) {
+	slot := c.parked.slot - 1
+	c.parked.slot = 0
+	p.slots[slot] = nil
+	p.free = append(p.free, slot)
+	p.count--
+}
+
+// arm has the set report the next thing that happens to the connection, once.
+// What has happened already counts.
+func (p *parking) arm(c *conn, slot int32) error {
+	op := syscall.EPOLL_CTL_ADD
+	if c.parked.epoch == p.epoch {
+		op = syscall.EPOLL_CTL_MOD
+	}
+	ev := syscall.EpollEvent{
+		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | epollOneShot,
+		Fd:     slot, Pad: int32(p.rounds[slot]),
+	}
+	var failed error
+	err := c.raw.rc.Control(func(fd uintptr) {
+		failed = p.rc.Control(func(set uintptr) {
+			err := syscall.EpollCtl(int(set), op, int(fd), &ev)
+			if err != nil {
+				failed = err
+			}
+		})
+	})
+	if err = errors.Join(err, failed); err == nil {
+		c.parked.epoch = p.epoch
+	}
+	return err
+}
+
+const epollOneShot = 1 << 30
+
+// watch starts the readers of connections to which something happens, until
+// nobody is parked.
+func (p *parking) watch(set *os.File, rc syscall.RawConn) {
+	var events [128]syscall.EpollEvent
+	var woken []*conn
+	for {
+		n := 0
+		err := rc.Read(func(fd uintptr) bool {
+			n, _ = syscall.EpollWait(int(fd), events[:], 0)
+			return n > 0
+		})
+		if err != nil {
+			return // closed by closeIfEmpty
+		}
+		woken = p.wake(set, events[:n], woken[:0])
+		for i, c := range woken {
+			go c.readLoop()
+			woken[i] = nil
+		}
+		p.mu.Lock()
+		done := p.set != set || p.closeIfEmpty()
+		p.mu.Unlock()
+		if done {
+			return
+		}
+	}
+}
+
+// wake takes those to whom the events belong out of the parking.
+func (p *parking) wake(set *os.File, events []syscall.EpollEvent, woken []*conn) []*conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.set != set {
+		return nil
+	}
+	for _, ev := range events {
+		c := p.slots[ev.Fd]
+		if c == nil || int32(p.rounds[ev.Fd]) != ev.Pad {
+			continue // released meanwhile
+		}
+		p.vacate(c)
+		p.enterLocked(c)
+		// One that was silent for long is likely to be so again.
+		c.quiet = p.ticks-c.parked.since > 1
+		woken = append(woken, c)
+	}
+	return woken
+}
+
+// closeIfEmpty ends the watch if nobody is parked.
+func (p *parking) closeIfEmpty() bool {
+	if p.count > 0 || p.set == nil {
+		return false
+	}
+	p.set.Close()
+	p.set, p.rc = nil, nil
+	p.slots, p.rounds, p.free = nil, nil, nil
+	return true
+}
+
+// release sees to it that the connection has a reader and keeps it, for its
+// end is near. If the deadline is not zero, that is how long it may read.
+func (p *parking) release(c *conn, deadline time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.parked.final = true
+	if !deadline.IsZero() {
+		c.nc.SetReadDeadline(deadline) // fails if closed, which the reader sees
+	}
+	if c.parked.slot == 0 {
+		return
+	}
+	p.vacate(c)
+	p.enterLocked(c)
+	p.closeIfEmpty()
+	go c.readLoop()
+}
