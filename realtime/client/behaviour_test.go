@@ -208,7 +208,7 @@ func testRefusal(t *testing.T, w world) {
 }
 
 func reasons(s *client.Socket) <-chan client.Reason {
-	why := make(chan client.Reason, 10)
+	why := make(chan client.Reason, 1000)
 	s.OnDisconnect(func(_ *client.Socket, reason client.Reason) { why <- reason })
 	return why
 }
@@ -235,11 +235,11 @@ func testDrop(t *testing.T, w world) {
 		emit(t, s, "drop")
 	} else {
 		w.net.cut() // the server has no way to end a connection but to shut down
-		w.net.mend()
 	}
 	if got := next(t, why); got != client.ReasonTransportClose && w.name == "node" || got == client.ReasonServerDisconnect {
 		t.Errorf("dropped: %s", got)
 	}
+	w.net.mend()
 	if id := ask[string](t, s, "id"); id == first || id == "" {
 		t.Errorf("id %q after %q", id, first)
 	}
@@ -338,10 +338,11 @@ func testAckEnds(t *testing.T, w world) {
 	if _, err := client.Ask[int](ctx, s, "never"); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end of the context: %v", err)
 	}
-	time.AfterFunc(20*time.Millisecond, func() { w.net.cut(); w.net.mend() })
+	time.AfterFunc(20*time.Millisecond, w.net.cut)
 	if _, err := client.Ask[int](soon(t), s, "never"); !errors.Is(err, client.ErrDisconnected) {
 		t.Errorf("after the loss of the connection: %v", err)
 	}
+	w.net.mend()
 	if err := s.WaitConnected(soon(t)); err != nil {
 		t.Fatal(err)
 	}

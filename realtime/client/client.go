@@ -48,15 +48,12 @@ func New(rawURL string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(rawURL)
+	u, err := engine.ParseURL(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("parsing the server's address: %w", err)
+		return nil, err
 	}
 	if strings.Trim(u.Path, "/") != "" {
 		return nil, fmt.Errorf("server's address %q has a path: Of names the namespace, Options.Path where the server is", rawURL)
-	}
-	if u.Host == "" {
-		return nil, fmt.Errorf("server's address %q names no host", rawURL)
 	}
 	u.Path = "/" + strings.TrimLeft(o.Path, "/")
 	return &Client{

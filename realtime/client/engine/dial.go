@@ -20,7 +20,7 @@ import (
 // The caller runs the connection with [Conn.Run], or calls [Conn.Abort].
 func Dial(ctx context.Context, rawURL string, o Options) (*Conn, error) {
 	o = o.withDefaults()
-	u, err := parseURL(rawURL)
+	u, err := ParseURL(rawURL)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,9 @@ func unreachable(err error) bool {
 	return ok && op.Op == "dial"
 }
 
-func parseURL(raw string) (*url.URL, error) {
+// ParseURL reads the address of a server, as [Dial] takes it. The schemes ws and
+// wss become http and https.
+func ParseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("parsing the server's address: %w", err)

@@ -62,6 +62,8 @@ func openWebSocket(ctx context.Context, o Options, u *url.URL) (transport, hands
 
 func dialWebSocket(ctx context.Context, o Options, u *url.URL, sid string) (*socketTransport, error) {
 	t := new(socketTransport)
+	// gorilla heeds the deadline of a context but not its end.
+	stop := func() bool { return true }
 	dialer := websocket.Dialer{
 		NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := o.DialContext(ctx, network, addr)
@@ -69,6 +71,7 @@ func dialWebSocket(ctx context.Context, o Options, u *url.URL, sid string) (*soc
 				return nil, err
 			}
 			t.cork = &corked{Conn: conn}
+			stop = context.AfterFunc(ctx, func() { conn.Close() })
 			return t.cork, nil
 		},
 		TLSClientConfig:   o.TLS,
@@ -81,6 +84,10 @@ func dialWebSocket(ctx context.Context, o Options, u *url.URL, sid string) (*soc
 	to := endpoint(u, o, WebSocket, sid)
 	to.Scheme = strings.Replace(to.Scheme, "http", "ws", 1)
 	ws, resp, err := dialer.DialContext(ctx, to.String(), o.Header)
+	if !stop() && err == nil {
+		ws.Close()
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, dialError(resp, err)
 	}
