@@ -69,10 +69,10 @@ func (inv *invocation) resolve(ctx context.Context, t *target) error {
 	return nil
 }
 
-// options are how we come in: with the token, if there is one, and given up
+// options are how we come in: by name or address, with the token, and given up
 // after a few seconds, as nobody waits longer for a command.
 func (t *target) options() client.Options {
-	o := client.Options{Timeout: 10 * time.Second, Header: http.Header{}}
+	o := client.Options{Timeout: 10 * time.Second, Header: http.Header{}, DialContext: dial}
 	if t.token != "" {
 		o.Header.Set("Authorization", "Bearer "+t.token)
 	}

@@ -59,13 +59,17 @@ func aliases(cfg *config.Loaded) []discovery.Alias {
 	return list
 }
 
+// Mark tells an appliance from other web servers on the network: it is one of
+// the TXT strings of its pages.
+const Mark = "server=appliance"
+
 // services are what browsers of services find: the pages, if others than this
 // host can open them.
 func services(cfg *config.Loaded, s site) []discovery.Service {
 	if slices.ContainsFunc(s.visible(), netip.Addr.IsLoopback) && !s.everywhere() {
 		return nil
 	}
-	return []discovery.Service{{Instance: cfg.Discovery.Instance, Type: "_http._tcp", Port: s.port(), TXT: []string{"path=/"}}}
+	return []discovery.Service{{Instance: cfg.Discovery.Instance, Type: "_http._tcp", Port: s.port(), TXT: []string{"path=/", Mark}}}
 }
 
 // linkFilter is the configured choice of interfaces, nil for discovery's own.

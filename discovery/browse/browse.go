@@ -1,0 +1,84 @@
+package browse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"server22.local/appliance/discovery"
+	"server22.local/appliance/discovery/internal/wire"
+)
+
+// Service is one instance of a service that was found.
+type Service struct {
+	Instance string       `json:"instance"` // what people see
+	Type     string       `json:"type"`     // _http._tcp
+	Host     string       `json:"host"`     // server22.local
+	Port     uint16       `json:"port"`
+	TXT      []string     `json:"txt,omitempty"`
+	Addrs    []netip.Addr `json:"addresses"`
+	// Interface is the one that it was found on.
+	Interface string `json:"interface"`
+}
+
+// ErrNoInterface is returned where there is nowhere to ask.
+var ErrNoInterface = errors.New("no interface with multicast is up")
+
+// repeats are the pauses between questions: a lost packet is asked again, and
+// slow responders have their time (RFC 6762 §5.2 has the doubling).
+var repeats = []time.Duration{0, time.Second, 2 * time.Second}
+
+// Services asks every usable interface for services of a type, such as
+// "_http._tcp", until the context ends, and returns those that were found,
+// in the order of their names.
+func Services(ctx context.Context, typ string) ([]Service, error) {
+	question, err := typeName(typ)
+	if err != nil {
+		return nil, err
+	}
+	interfaces, err := discovery.SystemInterfaces()
+	if err != nil {
+		return nil, fmt.Errorf("browsing for %s: %w", typ, err)
+	}
+	found := newCatalog(typ, question)
+	var group errgroup.Group
+	var open int
+	for _, i := range interfaces {
+		for _, family := range []family{ipv4Family, ipv6Family} {
+			if a, err := newAsker(i, family, found); err == nil {
+				open++
+				group.Go(func() error { a.run(ctx, question); return nil })
+			}
+		}
+	}
+	if open == 0 {
+		return nil, ErrNoInterface
+	}
+	_ = group.Wait() // askers have no errors: an interface may vanish
+	return found.services(), nil
+}
+
+// typeName is _http._tcp.local in wire form.
+func typeName(typ string) (wire.Name, error) {
+	labels := strings.Split(typ, ".")
+	if len(labels) != 2 || !strings.HasPrefix(labels[0], "_") || labels[1] != "_tcp" && labels[1] != "_udp" {
+		return "", fmt.Errorf("%q is not a type of services, as _http._tcp is", typ)
+	}
+	name, err := wire.NewName(append(labels, "local")...)
+	if err != nil {
+		return "", fmt.Errorf("%q is not a type of services: %w", typ, err)
+	}
+	return name, nil
+}
+
+// usable says whether others can be asked there.
+func usable(i discovery.Interface) bool {
+	const needed = net.FlagUp | net.FlagRunning | net.FlagMulticast
+	return i.Flags&needed == needed && discovery.DefaultFilter(i)
+}
