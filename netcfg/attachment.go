@@ -27,7 +27,6 @@ type attachment struct {
 
 	// jobs run while there is carrier.
 	connected  *job
-	carrierAt  time.Time
 	idleSince  time.Time // since when the link is up without carrier, zero if it is not
 	confirmed  bool      // an address was confirmed since there is carrier
 	statics    map[netip.Prefix]*staticAddr
@@ -39,7 +38,7 @@ type attachment struct {
 
 	originalMTU int       // before we changed it, 0 if we have not
 	downSince   time.Time // when somebody took the link down
-	solicited   bool
+	soliciting  *job      // nil if no router was asked since there is carrier
 }
 
 // staticAddr is the conflict check of one configured address.
@@ -104,20 +103,18 @@ func (c *Configurator) findOwner() {
 }
 
 // yield leaves the interface to its owner. A leased address stays until it
-// expires: the owner may well have been given the same one.
+// expires: the owner may well have been given the same one. The rest of what is
+// ours goes, lest it contradict the owner.
 func (a *attachment) yield(owner Owner) {
 	a.owner = &owner
-	a.stop()
-	a.dhcpStopped()
 	if a.c.settings.Mode == ModeObserve {
 		return
 	}
+	a.stop()
+	a.c.letGo(a)
+	a.lease, a.linkLocal, a.confirmed = nil, netip.Addr{}, false
 	a.c.config.Log.Warn("another program configures the interface; only observing it",
 		"iface", a.now.Name, "owner", owner.Name, "evidence", owner.Evidence, "hand_over", owner.HandOver)
-}
-
-func (a *attachment) dhcpStopped() {
-	a.lease, a.linkLocal, a.confirmed = nil, netip.Addr{}, false
 }
 
 // upGrace is how long an interface that somebody took down is left alone.
@@ -159,7 +156,7 @@ func (a *attachment) follow(link Link, snapshot *Snapshot) {
 // connect starts what runs while there is carrier.
 func (a *attachment) connect() {
 	a.c.config.Log.Info("carrier", "iface", a.now.Name)
-	a.carrierAt, a.confirmed, a.solicited = time.Now(), false, false
+	a.confirmed = false
 	defer func() { a.idleSince = time.Time{} }()
 	var running []func(context.Context)
 	if a.dhcp != nil {
@@ -191,6 +188,8 @@ func (a *attachment) disconnect() {
 	a.connected = nil
 	a.linkLocalJob.stop()
 	a.linkLocalJob = nil
+	a.soliciting.stop()
+	a.soliciting = nil
 	a.checking.abandon()
 	a.checking = nil
 }

@@ -18,9 +18,9 @@ func TestOnTheCable(t *testing.T) {
 	n := newNetwork(t)
 	n.script(leaseFor("10.82.1.22", 8))
 	sniffer := n.lan.Daemon("tcpdump", "-l", "-n", "-tt", "-e", "-i", "port0", "arp or icmp or udp port 67")
-	sniffer.WaitOutput("listening on port0", 5*time.Second)
+	sniffer.WaitOutput("listening on port0", soon)
 	d := n.start(Settings{Mode: ModeDHCP})
-	d.has("10.82.1.22/24", 5*time.Second)
+	d.has("10.82.1.22/24", soon)
 	netnstest.Eventually(t, 10*time.Second, "a renewal to be seen", func() bool {
 		return strings.Contains(sniffer.Output(), "10.82.1.22.68 > 10.82.1.1.67")
 	})

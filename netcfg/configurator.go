@@ -146,8 +146,6 @@ func (c *Configurator) Run(ctx context.Context) error {
 
 // loop is the actor.
 func (c *Configurator) loop(ctx context.Context) {
-	snapshots := c.watcher.Subscribe()
-	defer snapshots.Close()
 	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
 	boot := newBootClock()
@@ -155,8 +153,10 @@ func (c *Configurator) loop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case snapshot := <-snapshots.C:
-			c.look(snapshot)
+		case <-c.watcher.refreshed:
+			// Also when nothing differs from the dump before: what we repaired may
+			// have been broken again in between.
+			c.look(c.watcher.Latest())
 			if first {
 				close(c.running)
 				first = false
@@ -291,6 +291,21 @@ func (c *Configurator) reconcile() error {
 	c.logOnce(&c.failing, "cannot change the network", err)
 	c.writeResolver()
 	return err
+}
+
+// letGo removes what is ours from an interface that somebody else configures
+// now, except a leased address.
+func (c *Configurator) letGo(a *attachment) {
+	observed, err := observe(c.kernel, "")
+	if err != nil {
+		return
+	}
+	desired := Desired{Link: a.now.Name, Index: a.now.Index}
+	if a.lease != nil && !a.lease.Expired() {
+		desired.addLease(a.lease, 0)
+		desired.Routes = nil
+	}
+	c.logOnce(&c.failing, "cannot let go of the network", Apply(c.kernel, Plan(desired, observed)))
 }
 
 // configures says whether the settings and the owner let us change anything.

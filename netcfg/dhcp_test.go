@@ -18,10 +18,10 @@ func TestDnsmasq(t *testing.T) {
 	n.dnsmasq("dhcp-host=" + deviceMAC + ",10.82.1.22")
 	n.lan.Down("br0")
 	d := n.start(Settings{Mode: ModeDHCP})
-	netnstest.Eventually(t, 5*time.Second, "the interface to be up", func() bool { return d.report().Up })
+	netnstest.Eventually(t, soon, "the interface to be up", func() bool { return d.report().Up })
 	n.lan.Up("br0")
 	start := time.Now()
-	d.has("10.82.1.22/24", 5*time.Second)
+	d.has("10.82.1.22/24", soon)
 	took := time.Since(start)
 	t.Logf("carrier to address: %v", took)
 	if took > time.Second {
@@ -32,7 +32,7 @@ func TestDnsmasq(t *testing.T) {
 	route default via 10.82.1.1 dev eth0 proto 161 src 10.82.1.22 metric 100
 	route 10.82.1.0/24 dev eth0 proto kernel scope link src 10.82.1.22
 	`)
-	netnstest.Eventually(t, 3*time.Second, "the resolver file", func() bool {
+	netnstest.Eventually(t, soon, "the resolver file", func() bool {
 		text, _ := os.ReadFile(d.resolv)
 		return string(text) == resolverMark+"\nsearch lan\nnameserver 10.82.1.1\n"
 	})
@@ -73,9 +73,9 @@ func TestLinkLocalAlways(t *testing.T) {
 	n := newNetwork(t)
 	n.dnsmasq()
 	d := n.start(Settings{Mode: ModeDHCP, LinkLocal: LinkLocalAlways})
-	d.has("10.82.1.1[0-9][0-9]:24", 5*time.Second)
+	d.has("10.82.1.1[0-9][0-9]:24", soon)
 	d.has("169.254.*", 9*time.Second)
-	d.has("10.82.1.1[0-9][0-9]:24", time.Second)
+	d.has("10.82.1.1[0-9][0-9]:24", soon)
 }
 
 // A server that gives an address in use hears of it, and we get another.
@@ -89,7 +89,7 @@ func TestConflictOnDnsmasq(t *testing.T) {
 	if got := d.addrs()[0]; got == "10.82.1.100/24" {
 		t.Errorf("took %s, which is in use", got)
 	}
-	server.WaitOutput("DHCPDECLINE(br0) 10.82.1.100", time.Second)
+	server.WaitOutput("DHCPDECLINE(br0) 10.82.1.100", soon)
 }
 
 // After a crash the same address is asked for again; meanwhile it stays.
@@ -98,9 +98,9 @@ func TestCrash(t *testing.T) {
 	n := newNetwork(t)
 	server := n.dnsmasq()
 	d := n.start(Settings{Mode: ModeDHCP})
-	d.has("10.82.1.1[0-9][0-9]:24", 5*time.Second)
+	d.has("10.82.1.1[0-9][0-9]:24", soon)
 	addr := d.addrs()[0]
-	netnstest.Eventually(t, 5*time.Second, "the lease to be saved", func() bool {
+	netnstest.Eventually(t, soon, "the lease to be saved", func() bool {
 		_, err := os.Stat(d.state + "/lease-eth0.json")
 		return err == nil
 	})
@@ -110,7 +110,7 @@ func TestCrash(t *testing.T) {
 	}
 	discovers := strings.Count(server.Output(), "DHCPDISCOVER")
 	again := n.start(Settings{Mode: ModeDHCP}, d)
-	again.WaitOutput("to=bound", 5*time.Second)
+	again.WaitOutput("to=bound", soon)
 	if got := again.addrs(); len(got) != 1 || got[0] != addr {
 		t.Errorf("after the restart: %v", got)
 	}
@@ -132,9 +132,9 @@ func TestHotplug(t *testing.T) {
 	for range 2 {
 		n.plugIn()
 		n.lan.Enslave("br0", "port0")
-		d.has("10.82.1.1[0-9][0-9]:24", 5*time.Second)
+		d.has("10.82.1.1[0-9][0-9]:24", soon)
 		n.lan.Delete("port0")
-		netnstest.Eventually(t, 5*time.Second, "it to be noticed", func() bool { return d.report().Interface == "" })
+		netnstest.Eventually(t, soon, "it to be noticed", func() bool { return d.report().Interface == "" })
 	}
 }
 
@@ -145,11 +145,11 @@ func TestAnotherNetwork(t *testing.T) {
 	n := newNetwork(t)
 	n.dnsmasq()
 	d := n.start(Settings{Mode: ModeDHCP})
-	d.has("10.82.1.1[0-9][0-9]:24", 5*time.Second)
+	d.has("10.82.1.1[0-9][0-9]:24", soon)
 	addr := d.addrs()[0]
 	n.lan.Down("port0")
-	netnstest.Eventually(t, 5*time.Second, "no carrier", func() bool { return !d.report().Carrier })
-	d.has(addr, time.Second)
+	netnstest.Eventually(t, soon, "no carrier", func() bool { return !d.report().Carrier })
+	d.has(addr, soon)
 
 	other := &network{t: t, lan: netnstest.New(t), dev: n.dev}
 	netnstest.Veth(t, other.lan, "keep0", netnstest.New(t), "eth0")
@@ -158,8 +158,8 @@ func TestAnotherNetwork(t *testing.T) {
 	other.dnsmasq("dhcp-range=10.83.1.100,10.83.1.150,255.255.255.0,2m")
 	other.lan.Take(n.lan, "port0")
 	other.lan.Enslave("br0", "port0")
-	d.has("10.83.1.1[0-9][0-9]:24", 5*time.Second)
-	d.lacks(addr, time.Second)
+	d.has("10.83.1.1[0-9][0-9]:24", soon)
+	d.lacks(addr, soon)
 }
 
 func TestReleaseOnStop(t *testing.T) {
@@ -167,9 +167,9 @@ func TestReleaseOnStop(t *testing.T) {
 	n := newNetwork(t)
 	server := n.dnsmasq()
 	d := n.start(Settings{Mode: ModeDHCP, ReleaseOnStop: true})
-	d.has("10.82.1.1[0-9][0-9]:24", 5*time.Second)
+	d.has("10.82.1.1[0-9][0-9]:24", soon)
 	d.Stop()
-	server.WaitOutput("DHCPRELEASE(br0) 10.82.1.1", time.Second)
+	server.WaitOutput("DHCPRELEASE(br0) 10.82.1.1", soon)
 	if got := d.addrs(); len(got) != 0 {
 		t.Errorf("after the release: %v", got)
 	}
@@ -183,21 +183,21 @@ func TestCommands(t *testing.T) {
 	n := newNetwork(t)
 	server := n.dnsmasq()
 	d := n.start(Settings{Mode: ModeDHCP})
-	d.has("10.82.1.1[0-9][0-9]:24", 5*time.Second)
+	d.has("10.82.1.1[0-9][0-9]:24", soon)
 	requests := strings.Count(server.Output(), "DHCPREQUEST(br0)")
 	d.tell("renew")
-	netnstest.Eventually(t, 2*time.Second, "the renewal", func() bool {
+	netnstest.Eventually(t, soon, "the renewal", func() bool {
 		return strings.Count(server.Output(), "DHCPREQUEST(br0)") > requests
 	})
 	d.tell("release")
-	server.WaitOutput("DHCPRELEASE(br0) 10.82.1.1", time.Second)
+	server.WaitOutput("DHCPRELEASE(br0) 10.82.1.1", soon)
 	if got := d.addrs(); len(got) != 0 {
 		t.Errorf("after the release: %v", got)
 	}
 	d.tell("renew")
-	d.has("10.82.1.1[0-9][0-9]:24", 5*time.Second)
+	d.has("10.82.1.1[0-9][0-9]:24", soon)
 	d.tell(`reconfigure {"interface":"eth0","mode":"dhcp"}`)
-	server.WaitOutput("client provides name: renamed22", 3*time.Second)
+	server.WaitOutput("client provides name: renamed22", soon)
 }
 
 // Everything that a lease can carry gets to the kernel and the resolver file,
@@ -208,7 +208,7 @@ func TestOptionsOfALease(t *testing.T) {
 	n.dnsmasq("dhcp-rapid-commit", "dhcp-option=26,1400", "dhcp-option=119,eng.lan,lan", "dhcp-host="+deviceMAC+",10.82.1.22",
 		"dhcp-option=121,10.83.0.0/16,10.82.1.254,192.168.7.0/24,0.0.0.0,0.0.0.0/0,10.82.1.1")
 	d := n.start(Settings{Mode: ModeDHCP})
-	d.has("10.82.1.22/24", 5*time.Second)
+	d.has("10.82.1.22/24", soon)
 	d.expectKernel(`
 	addr 10.82.1.22/24 brd 10.82.1.255 scope global dynamic eth0\
 	route default via 10.82.1.1 dev eth0 proto 161 src 10.82.1.22 metric 100
@@ -219,16 +219,16 @@ func TestOptionsOfALease(t *testing.T) {
 	if link := n.dev.Run("ip", "link", "show", "eth0"); !strings.Contains(link, "mtu 1400") {
 		t.Errorf("link:\n%s", link)
 	}
-	netnstest.Eventually(t, 3*time.Second, "the resolver file", func() bool {
+	netnstest.Eventually(t, soon, "the resolver file", func() bool {
 		text, _ := os.ReadFile(d.resolv)
 		return string(text) == resolverMark+"\nsearch eng.lan lan\nnameserver 10.82.1.1\n"
 	})
 	d.tell("release")
 	d.expectKernel("")
-	netnstest.Eventually(t, 3*time.Second, "the MTU of before", func() bool {
+	netnstest.Eventually(t, soon, "the MTU of before", func() bool {
 		return strings.Contains(n.dev.Run("ip", "link", "show", "eth0"), "mtu 1500")
 	})
-	netnstest.Eventually(t, 3*time.Second, "an empty resolver file", func() bool {
+	netnstest.Eventually(t, soon, "an empty resolver file", func() bool {
 		text, _ := os.ReadFile(d.resolv)
 		return string(text) == resolverMark+"\n"
 	})

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
@@ -74,6 +73,7 @@ func TestOwnerByItsRoutes(t *testing.T) {
 // manager speaks NetworkManager's part of D-Bus on a bus of the test's own.
 type manager struct{ device dbus.ObjectPath }
 
+//lint:ignore ST1003 the name is NetworkManager's
 func (m manager) GetDeviceByIpIface(name string) (dbus.ObjectPath, *dbus.Error) {
 	if name != "eth7" {
 		return "", dbus.NewError("org.freedesktop.NetworkManager.UnknownDevice", nil)
@@ -162,5 +162,5 @@ func TestOwnersOfAnotherNamespace(t *testing.T) {
 		writeFile(t, d.state+path, text)
 	}
 	d.run(Settings{Mode: ModeDHCP}, unprivileged(d))
-	d.has("10.82.1.22/24", 5*time.Second)
+	d.has("10.82.1.22/24", soon)
 }

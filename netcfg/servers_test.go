@@ -35,9 +35,9 @@ func TestISC(t *testing.T) {
 	writeFile(t, dir+"/leases", "")
 	server := n.lan.Daemon("dhcpd", "-4", "-f", "-d", "-user", "root", "-group", "root",
 		"-cf", dir+"/dhcpd.conf", "-lf", dir+"/leases", "-pf", dir+"/pid", "br0")
-	server.WaitOutput("Sending on", 5*time.Second)
+	server.WaitOutput("Sending on", soon)
 	d := n.start(Settings{Mode: ModeDHCP})
-	d.has("10.82.1.22/24", 5*time.Second)
+	d.has("10.82.1.22/24", soon)
 	netnstest.Eventually(t, 7*time.Second, "a renewal", func() bool {
 		return strings.Count(server.Output(), "DHCPREQUEST for 10.82.1.22") >= 2
 	})
@@ -91,7 +91,7 @@ func TestKeaRegistersInBIND(t *testing.T) {
 	server.WaitOutput("DHCP4_STARTED", 10*time.Second)
 
 	d := n.start(Settings{Mode: ModeDHCP})
-	d.has("10.82.1.22/24", 5*time.Second)
+	d.has("10.82.1.22/24", soon)
 	netnstest.Eventually(t, 25*time.Second, "the registration", func() bool {
 		r := d.report().Registration
 		return r.State == "yes" && r.Name == "server22.lan" && r.Reverse == "server22.lan"
@@ -116,7 +116,7 @@ func TestRadvdNameServers(t *testing.T) {
 		return strings.Contains(n.dev.Run("ip", "-6", "addr", "show", "dev", "eth0"), "fd82:1:")
 	})
 	d := n.start(staticSettings("10.82.1.30/24"))
-	netnstest.Eventually(t, 10*time.Second, "the routers' name servers", func() bool {
+	netnstest.Eventually(t, 15*time.Second, "the routers' name servers", func() bool {
 		text, _ := os.ReadFile(d.resolv)
 		return string(text) == resolverMark+"\nsearch lan home.arpa\nnameserver 10.82.1.1\nnameserver fd82:1::53\n"
 	})

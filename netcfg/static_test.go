@@ -48,17 +48,21 @@ func TestStatic(t *testing.T) {
 		t.Errorf("resolver file:\n%s", text)
 	}
 
+	netnstest.Eventually(t, soon, "the end of duplicate address detection", func() bool {
+		return !strings.Contains(n.dev.Run("ip", "-6", "addr"), "tentative")
+	})
+
 	// A second run finds everything as it should be.
 	d.Stop()
 	d.expectKernel(golden)
 	monitor := n.dev.Daemon("ip", "monitor", "address", "route", "link")
-	netnstest.Eventually(t, 5*time.Second, "the monitor to listen", func() bool {
+	netnstest.Eventually(t, soon, "the monitor to listen", func() bool {
 		n.dev.Run("ip", "addr", "change", "10.99.0.1/24", "dev", "eth0")
 		return monitor.Output() != ""
 	})
 	again := n.start(settings, d)
-	again.WaitOutput("carrier", 5*time.Second)
-	netnstest.Eventually(t, 5*time.Second, "the check of the address", func() bool { return again.report().Configures })
+	again.WaitOutput("carrier", soon)
+	netnstest.Eventually(t, soon, "the check of the address", func() bool { return again.report().Configures })
 	time.Sleep(500 * time.Millisecond)
 	if out := again.Output(); strings.Contains(out, "network change") {
 		t.Errorf("the second run changes something:\n%s", out)
@@ -81,7 +85,7 @@ func TestStatic(t *testing.T) {
 	route 10.99.0.0/24 dev eth0 proto kernel scope link src 10.99.0.1
 	route 192.168.99.0/24 via 10.99.0.2 dev eth0
 	`)
-	netnstest.Eventually(t, 3*time.Second, "the MTU and IPv6 of before", func() bool {
+	netnstest.Eventually(t, soon, "the MTU and IPv6 of before", func() bool {
 		link := n.dev.Run("ip", "addr", "show", "eth0")
 		return strings.Contains(link, "mtu 1500") && !strings.Contains(link, "fd82::30")
 	})
@@ -102,7 +106,7 @@ func TestDeletedByOthersComesBack(t *testing.T) {
 	} {
 		n.dev.Run("ip", strings.Fields(damage)...)
 		if damage == "link set eth0 down" {
-			netnstest.Eventually(t, 4*time.Second, "the link to be up again", func() bool {
+			netnstest.Eventually(t, soon, "the link to be up again", func() bool {
 				return n.dev.Interface("eth0").Flags&1 != 0
 			})
 		}
@@ -111,9 +115,9 @@ func TestDeletedByOthersComesBack(t *testing.T) {
 	n.dev.Run("ip", "route", "flush", "dev", "eth0") // with the kernel's own route
 	d.expectKernel(strings.Replace(golden, "proto kernel", "proto 160", 1))
 	_ = os.Remove(d.resolv)
-	netnstest.Eventually(t, 3*time.Second, "the resolver file", func() bool { _, err := os.Stat(d.resolv); return err == nil })
+	netnstest.Eventually(t, soon, "the resolver file", func() bool { _, err := os.Stat(d.resolv); return err == nil })
 	writeFile(t, d.resolv, "nameserver 6.6.6.6\n")
-	netnstest.Eventually(t, 3*time.Second, "our resolver file", func() bool {
+	netnstest.Eventually(t, soon, "our resolver file", func() bool {
 		text, _ := os.ReadFile(d.resolv)
 		return strings.HasPrefix(string(text), resolverMark)
 	})

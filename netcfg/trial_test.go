@@ -14,12 +14,12 @@ func TestTrialRevertsByItself(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
 	d := n.start(staticSettings("10.82.1.30/24"))
-	d.has("10.82.1.30/24", 5*time.Second)
+	d.has("10.82.1.30/24", soon)
 	d.tell("try " + newAddress)
-	d.has("10.82.1.40/24", 2*time.Second)
-	d.lacks("10.82.1.30/24", time.Second)
+	d.has("10.82.1.40/24", soon)
+	d.lacks("10.82.1.30/24", soon)
 	d.has("10.82.1.30/24", 6*time.Second)
-	d.lacks("10.82.1.40/24", time.Second)
+	d.lacks("10.82.1.40/24", soon)
 	d.complains("nobody confirmed")
 }
 
@@ -27,11 +27,11 @@ func TestTrialConfirmed(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
 	d := n.start(staticSettings("10.82.1.30/24"))
-	d.has("10.82.1.30/24", 5*time.Second)
+	d.has("10.82.1.30/24", soon)
 	d.tell("try " + newAddress)
-	d.has("10.82.1.40/24", 2*time.Second)
+	d.has("10.82.1.40/24", soon)
 	var id string
-	netnstest.Eventually(t, 2*time.Second, "the trial in the report", func() bool {
+	netnstest.Eventually(t, soon, "the trial in the report", func() bool {
 		if trial := d.report().Trial; trial != nil {
 			id = trial.ID
 		}
@@ -54,12 +54,12 @@ func TestTrialEndsByACrash(t *testing.T) {
 	n := newNetwork(t)
 	settings := staticSettings("10.82.1.30/24")
 	d := n.start(settings)
-	d.has("10.82.1.30/24", 5*time.Second)
+	d.has("10.82.1.30/24", soon)
 	d.tell("try " + newAddress)
-	d.has("10.82.1.40/24", 2*time.Second)
+	d.has("10.82.1.40/24", soon)
 	d.Kill()
 	again := n.start(settings, d)
-	again.has("10.82.1.30/24", 3*time.Second)
-	again.lacks("10.82.1.40/24", time.Second)
+	again.has("10.82.1.30/24", soon)
+	again.lacks("10.82.1.40/24", soon)
 	again.complains("the program ended")
 }

@@ -39,10 +39,13 @@ type WatcherConfig struct {
 // what has changed is read from a complete dump. Lost events (ENOBUFS) and a
 // socket that breaks therefore cost nothing but another dump.
 type Watcher struct {
-	config  WatcherConfig
-	hints   chan struct{} // capacity 1: "dump again"
-	ready   chan struct{} // closed after the first dump
-	routers routerOptions
+	config WatcherConfig
+	hints  chan struct{} // capacity 1: "dump again"
+	ready  chan struct{} // closed after the first dump
+	// refreshed tells a configurator of each dump, whether it differs from the
+	// one before or not. Capacity 1.
+	refreshed chan struct{}
+	routers   routerOptions
 
 	mu sync.Mutex // guards all following fields
 	// latest is never modified, only replaced.
@@ -60,6 +63,7 @@ func NewWatcher(config WatcherConfig) *Watcher {
 		config:      config,
 		hints:       make(chan struct{}, 1),
 		ready:       make(chan struct{}),
+		refreshed:   make(chan struct{}, 1),
 		latest:      &Snapshot{},
 		subscribers: make(map[*Subscription]struct{}),
 	}
@@ -173,6 +177,10 @@ func (w *Watcher) refresh(kernel *netlink.Handle) error {
 	}
 	w.routers.addTo(snapshot)
 	w.publish(snapshot)
+	select {
+	case w.refreshed <- struct{}{}:
+	default:
+	}
 	return nil
 }
 

@@ -87,6 +87,9 @@ type Client struct {
 
 	mu     sync.Mutex // guards all following fields
 	status Status
+	// minute is when the present minute of warnings began, and warned their count.
+	minute time.Time
+	warned int
 }
 
 type command int
@@ -214,12 +217,25 @@ func (c *Client) enter(state State) {
 	c.status.State, c.status.Since = state, time.Now()
 }
 
+// warnings is how many lines a minute the client may log above debug: what
+// strangers send must not fill a log.
+const warnings = 20
+
 // fail notes what went wrong.
 func (c *Client) fail(what string, err error) {
-	c.config.Log.Warn(what, "err", err)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.status.LastError, c.status.LastErrorTime = fmt.Sprintf("%s: %v", what, err), time.Now()
+	now := time.Now()
+	c.status.LastError, c.status.LastErrorTime = fmt.Sprintf("%s: %v", what, err), now
+	if now.Sub(c.minute) > time.Minute {
+		c.minute, c.warned = now, 0
+	}
+	c.warned++
+	log := c.config.Log.Warn
+	if c.warned > warnings {
+		log = c.config.Log.Debug
+	}
+	c.mu.Unlock()
+	log(what, "err", err)
 }
 
 // pause returns false if ctx ended first.

@@ -66,6 +66,7 @@ func (s *session) ask(kind dhcpv4.MessageType) *dhcpv4.DHCPv4 {
 // newDiscover is DISCOVER, with a wish for the address that we had.
 func (s *session) newDiscover() *dhcpv4.DHCPv4 {
 	m := s.ask(dhcpv4.MessageTypeDiscover)
+	s.discovered = m.NumSeconds
 	if s.wish.IsValid() {
 		m.Options[optRequestedAddr] = s.wish.AsSlice()
 	}
@@ -75,9 +76,11 @@ func (s *session) newDiscover() *dhcpv4.DHCPv4 {
 	return m
 }
 
-// newRequest is the REQUEST that takes an offer.
+// newRequest is the REQUEST that takes an offer. It carries the seconds of the
+// DISCOVER, for the sake of relays (RFC 2131 §4.4.1).
 func (s *session) newRequest(offer *Lease) *dhcpv4.DHCPv4 {
 	m := s.ask(dhcpv4.MessageTypeRequest)
+	m.NumSeconds = s.discovered
 	m.Options[optRequestedAddr] = offer.Prefix.Addr().AsSlice()
 	m.Options[optServerID] = offer.Server.AsSlice()
 	return m

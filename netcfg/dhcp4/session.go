@@ -22,6 +22,7 @@ type session struct {
 
 	plugged        bool // and nothing has been heard yet
 	transaction    transaction
+	discovered     uint16 // the "secs" of the last DISCOVER
 	wantsBroadcast bool
 	// wish is the address that we would like to get again.
 	wish netip.Addr
