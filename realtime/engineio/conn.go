@@ -54,7 +54,7 @@ type scratch struct {
 	raw      rawWrite
 }
 
-var scratches = sync.Pool{New: func() any { return &scratch{flat: make([]byte, 0, flatWrite)} }}
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 func takeScratch() *scratch { return scratches.Get().(*scratch) }
 
