@@ -5,11 +5,15 @@
 //
 // # For the layer above
 //
-// Receiver.Message runs on the goroutine that reads the connection; it may
-// block, which holds up its own socket only. What is sent to that same socket
-// meanwhile leaves in one write when all that had arrived was handled (or
-// after 5 ms, if a handler takes long). What is sent to others leaves at once:
-// a Batch spares the hand-over when there are several of them.
+// A Server is an http.Handler. For each session it asks the application for a
+// Receiver, which takes the messages of that session in order, one at a time.
+// Receiver.Message may block; that holds up its own session only. A Packet is
+// made once and sent to any number of sockets; Socket.Send queues it and never
+// blocks.
+//
+// What is sent to a socket from within its own Message, or between Cork and
+// Uncork, leaves in one write, soon. For a broadcast, a Batch spares the
+// hand-over of each receiver:
 //
 //	var b engineio.Batch // may be kept and used again
 //	for _, s := range members {
@@ -17,5 +21,54 @@
 //	}
 //	b.Flush()
 //
-// A Packet is made once and sent to any number of sockets.
+// # The way of a packet in
+//
+// A WebSocket is gorilla's as far as the handshake (websocket.go). From then
+// on its reader (conn.go, readLoop) waits until the connection is readable
+// and only then takes a buffer from a pool; internal/frame takes the bytes
+// apart, wherever they were cut; wire reads the packet; Socket.packet gives a
+// message to the Receiver, a heartbeat to heartbeat.go. A connection that has
+// been silent for a while has no reader: parking_linux.go starts one when
+// something comes. A POST (polling.go, servePost) is read whole, within limits
+// of size and time, and goes the same way from wire on.
+//
+// # The way of a packet out
+//
+// NewPacket encodes the frames of version 4; other forms are encoded when the
+// first receiver needs them, and kept. Socket.Send appends the packet to the
+// queue (queue.go) and sees to it that somebody flushes: the goroutine that
+// delivers messages to this socket or corks it, when it is done; else the
+// batch; else a flusher (flush.go), of which there is one for each processor,
+// running only while it has work. A flush takes all that is queued, makes one
+// system call that does not wait, and if the kernel does not take everything
+// leaves the rest to a goroutine that lives until the peer has caught up. For
+// a polling session a flush answers the poll that waits (polling.go).
+//
+// # Key invariants
+//
+// A maintainer must not break these:
+//
+//   - Socket.mu is never held while something is written, while a Receiver or
+//     a hook is called, or while a lock of this package other than those of
+//     flushers, lateList, beats or parking is taken. Its order is
+//     Socket.delivery, Socket.mu, then one of those.
+//   - Whoever sets Socket.writing is the only one to touch the connection's
+//     writing side until it clears it, and looks at the queue again before it
+//     does: what is queued while somebody writes needs nobody else.
+//   - Everything of the Receiver happens under Socket.delivery. Closed is
+//     called by finish alone, which end starts once, when state leaves open;
+//     deliveries look at state first. So Closed comes once, and last.
+//   - The frames of a Packet are immutable and shared: a write that is cut
+//     short keeps slices of them, and control frames go through the same queue,
+//     so that nothing comes between the bytes of a frame or the parts of a
+//     packet.
+//   - A socket leaves polling for a WebSocket, never back, and only in adopt.
+//     Until then everything, heartbeats included, is in the one queue, from
+//     which it goes out by the one transport or the other.
+//   - A parked connection owes nothing: no frame half read, no deadline
+//     running, no reader. Whoever closes it, or limits its time, goes by
+//     conn.close or parking.release, which start a reader again; its end is
+//     always the reader's to handle.
+//   - Nothing runs while nothing happens: flushers, drains, the watch of the
+//     parking and all timers end with their work. A server needs no Run.
 package engineio
