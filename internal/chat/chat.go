@@ -42,7 +42,7 @@ type Config struct {
 	// Admin says whether a socket is the administrator's; nil: none is.
 	Admin func(*realtime.Socket) bool
 	// Rate bounds the messages a second of one client, after a burst; 0 means
-	// 1000, after 5000.
+	// 5000, after 20,000: more than people say, less than fills the disk at once.
 	Rate  float64
 	Burst int
 	// MaxRooms bounds the rooms that people are in; 0 means 5000.
@@ -58,10 +58,10 @@ func (c Config) withDefaults() Config {
 		c.Admin = func(*realtime.Socket) bool { return false }
 	}
 	if c.Rate == 0 {
-		c.Rate = 1000
+		c.Rate = 5000
 	}
 	if c.Burst == 0 {
-		c.Burst = 5000
+		c.Burst = 20_000
 	}
 	if c.MaxRooms == 0 {
 		c.MaxRooms = 5000

@@ -61,6 +61,9 @@ func openReads(path string) (*sql.DB, error) {
 // there now.
 func prepare(ctx context.Context, cfg Config) error {
 	recall(cfg.Path)
+	if err := private(cfg.Path); err != nil {
+		return err
+	}
 	clearLeftovers(cfg.Path)
 	db, err := openWrites(cfg.Path)
 	if err != nil {
@@ -77,6 +80,16 @@ func prepare(ctx context.Context, cfg Config) error {
 		return salvage(ctx, cfg, err)
 	}
 	return describeAt(err, filepath.Dir(cfg.Path))
+}
+
+// private makes the file, if it is not there, for nobody else to read; what
+// SQLite puts beside it gets the same mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // check reads the whole database if it was not closed properly.
