@@ -24,6 +24,7 @@ func (l *sink) Request() *http.Request { return l.request }
 func (*sink) Transport() string        { return "sink" }
 func (*sink) Close(engineio.Reason)    {}
 func (*sink) Done() <-chan struct{}    { return nil }
+func (*sink) QueuedBytes() int         { return 0 }
 func (*sink) Cork()                    {}
 func (*sink) Uncork()                  {}
 func (l *sink) Send(p *engineio.Packet, _ engineio.SendOptions) bool {

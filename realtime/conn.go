@@ -24,6 +24,7 @@ type link interface {
 	Uncork()
 	Close(engineio.Reason)
 	Done() <-chan struct{}
+	QueuedBytes() int
 }
 
 // conn is one connection of a client: it puts packets together and hands them

@@ -23,16 +23,30 @@ type inbox struct {
 	mu      sync.Mutex // guards all following
 	jobs    []job
 	spare   []job
+	bytes   int // of the packets in jobs
 	working bool
 	closed  bool          // takes no more packets
 	room    chan struct{} // closed when a full inbox was emptied
 }
 
+// backlogBytes bounds the memory that the packets of one inbox take, whatever
+// their number. A single larger one still passes when nothing else waits.
+const backlogBytes = 1 << 20
+
+// full says whether a packet has to wait; mu is held.
+func (b *inbox) full(backlog, size int) bool {
+	return len(b.jobs) >= backlog || b.bytes > 0 && b.bytes+size > backlogBytes
+}
+
 // put appends a job and sees to it that somebody works. If too many packets
 // wait, it blocks until they are fewer or the connection has ended.
 func (b *inbox) put(s *Socket, j job) {
+	size := 0
+	if j.packet != nil {
+		size = j.packet.Size()
+	}
 	b.mu.Lock()
-	for j.packet != nil && len(b.jobs) >= s.server().o.Backlog && !b.closed {
+	for j.packet != nil && b.full(s.server().o.Backlog, size) && !b.closed {
 		if !b.wait(s) {
 			return
 		}
@@ -42,6 +56,7 @@ func (b *inbox) put(s *Socket, j job) {
 		return
 	}
 	b.jobs = append(b.jobs, j)
+	b.bytes += size
 	start := !b.working
 	b.working = true
 	b.mu.Unlock()
@@ -129,7 +144,7 @@ func (b *inbox) take() []job {
 		return nil
 	}
 	jobs := b.jobs
-	b.jobs, b.spare = b.spare, nil
+	b.jobs, b.spare, b.bytes = b.spare, nil, 0
 	b.release()
 	return jobs
 }

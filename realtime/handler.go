@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
@@ -86,13 +87,8 @@ func (r *registry) find(p *packet.Packet) []handler {
 // plainName returns what stands between the quotes of a JSON string without
 // escapes.
 func plainName(raw json.RawMessage) ([]byte, bool) {
-	if raw[0] != '"' {
+	if raw[0] != '"' || bytes.IndexByte(raw, '\\') >= 0 {
 		return nil, false
-	}
-	for _, c := range raw {
-		if c == '\\' {
-			return nil, false
-		}
 	}
 	return raw[1 : len(raw)-1], true
 }

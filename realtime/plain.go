@@ -104,6 +104,13 @@ func (l *plainLink) Done() <-chan struct{}  { return l.done }
 func (l *plainLink) Cork()   {}
 func (l *plainLink) Uncork() {}
 
+// QueuedBytes implements link.
+func (l *plainLink) QueuedBytes() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bytes
+}
+
 // Send implements link: it queues the text of the packet.
 func (l *plainLink) Send(p *engineio.Packet, o engineio.SendOptions) bool {
 	l.mu.Lock()

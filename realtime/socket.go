@@ -93,6 +93,10 @@ func (s *Socket) Request() *http.Request { return s.conn.link.Request() }
 // "websocket", or "plain".
 func (s *Socket) Transport() string { return s.conn.link.Transport() }
 
+// QueuedBytes is what waits to be written to the connection of the socket; see
+// engineio.Queue for what happens when it grows.
+func (s *Socket) QueuedBytes() int { return s.conn.link.QueuedBytes() }
+
 // Legacy reports whether the client speaks Socket.IO 1 or 2.
 func (s *Socket) Legacy() bool { return s.conn.legacy }
 

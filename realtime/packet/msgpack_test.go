@@ -3,6 +3,7 @@ package packet
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -84,10 +85,7 @@ func TestMessagePackRefuses(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", name, p, err)
 		}
 	}
-	deep := "\x82\xa4type\x02\xa4data\x92\xa1x"
-	for range 200 {
-		deep += "\x91"
-	}
+	deep := "\x82\xa4type\x02\xa4data\x92\xa1x" + strings.Repeat("\x91", 200)
 	if _, err := MessagePack.NewDecoder(Limits{}).Decode(bin(deep + "\x01")); !errors.Is(err, ErrInvalid) {
 		t.Errorf("nested 200 deep: %v", err)
 	}

@@ -81,6 +81,18 @@ func NewAck(namespace string, id uint64, args ...any) (*Packet, error) {
 	return p, nil
 }
 
+// Size is the number of bytes of all that the packet carries.
+func (p *Packet) Size() int {
+	n := len(p.Payload)
+	for _, arg := range p.Args {
+		n += len(arg)
+	}
+	for _, a := range p.Attachments {
+		n += len(a)
+	}
+	return n
+}
+
 // Name returns the name of an Event. A number, which the protocol allows as a
 // name, is given as its digits.
 func (p *Packet) Name() string {

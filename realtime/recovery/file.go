@@ -31,12 +31,13 @@ type File struct {
 	stop    chan struct{}
 	stopped sync.WaitGroup
 
-	fileMu sync.Mutex // guards all following; taken before Memory's
-	file   *os.File
-	queue  [][]byte           // lines to be written
-	live   map[string]Session // of sockets that are connected
-	size   int64              // of the file
-	failed error
+	flushing sync.Mutex // held while the disk is waited for; taken before fileMu
+	fileMu   sync.Mutex // guards all following; taken before Memory's
+	file     *os.File
+	queue    [][]byte           // lines to be written
+	live     map[string]Session // of sockets that are connected
+	size     int64              // of the file
+	failed   error
 }
 
 // SyncEvery is how long writes gather before they are made durable.
@@ -222,9 +223,11 @@ func (f *File) run() {
 	}
 }
 
-// flush writes what is queued. The lock is not held while the disk is waited
-// for, so the traffic goes on; only run and Close call it, one after the other.
+// flush writes what is queued. fileMu is not held while the disk is waited
+// for, so the traffic goes on, but for the moment of a rewrite.
 func (f *File) flush() {
+	f.flushing.Lock()
+	defer f.flushing.Unlock()
 	f.fileMu.Lock()
 	queue, file := f.queue, f.file
 	f.queue = nil

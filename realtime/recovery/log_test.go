@@ -206,7 +206,7 @@ func TestFileIsRewritten(t *testing.T) {
 	last := appended(t, f, "last")
 	f.flush()
 	info, err := os.Stat(path)
-	if err != nil || info.Size() > 256<<10 {
+	if err != nil || info.Size() > 2*minRewrite {
 		t.Errorf("the file has %d bytes, %v", info.Size(), err)
 	}
 	if err := f.Close(); err != nil {

@@ -109,14 +109,7 @@ func (m *Memory) Append(e Entry) (string, error) {
 
 // size is about what an entry takes in memory.
 func size(p *packet.Packet) int {
-	n := 256
-	for _, arg := range p.Args {
-		n += len(arg) + 24
-	}
-	for _, a := range p.Attachments {
-		n += len(a) + 24
-	}
-	return n
+	return 256 + p.Size() + 24*(len(p.Args)+len(p.Attachments))
 }
 
 // trim drops entries that are too old or too many; the last one stays.
