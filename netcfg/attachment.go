@@ -2,7 +2,6 @@ package netcfg
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -41,12 +40,6 @@ type attachment struct {
 	soliciting  *job      // nil if no router was asked since there is carrier
 }
 
-// staticAddr is the conflict check of one configured address.
-type staticAddr struct {
-	free     bool
-	conflict *acd.Conflict // who has it, nil if nobody
-}
-
 // attach begins with an interface that has come.
 func (c *Configurator) attach(link Link) {
 	c.config.Log.Info("found the interface", "iface", link.Name, "mac", link.MAC, "mode", c.settings.Mode)
@@ -55,11 +48,11 @@ func (c *Configurator) attach(link Link) {
 		ifi: &net.Interface{Index: link.Index, Name: link.Name, MTU: link.MTU, HardwareAddr: link.MAC.HardwareAddr()},
 	}
 	c.link = a
-	c.findOwner()
 	if c.files.last.Link == link.Name {
 		a.originalMTU = c.files.last.MTU
 	}
 	a.resume()
+	c.findOwner()
 	if c.settings.Mode == ModeDHCP {
 		a.dhcp = dhcp4.New(a.dhcpConfig())
 	}
@@ -110,7 +103,7 @@ func (a *attachment) yield(owner Owner) {
 	if a.c.settings.Mode == ModeObserve {
 		return
 	}
-	a.stop()
+	a.disconnect()
 	a.c.letGo(a)
 	a.lease, a.linkLocal, a.confirmed = nil, netip.Addr{}, false
 	a.c.config.Log.Warn("another program configures the interface; only observing it",
@@ -194,56 +187,8 @@ func (a *attachment) disconnect() {
 	a.checking = nil
 }
 
-// stop ends everything; addresses stay.
-func (a *attachment) stop() { a.disconnect() }
-
-func (a *attachment) runDHCP(ctx context.Context, start dhcp4.Start) {
-	for ctx.Err() == nil {
-		if err := a.dhcp.Run(ctx, start); err != nil {
-			a.c.config.Log.Warn("the DHCP client failed; starting it again", "iface", a.ifi.Name, "err", err)
-			sleep(ctx, 10*time.Second)
-		}
-	}
-}
-
-func (a *attachment) dhcpConfig() dhcp4.Config {
-	id, _ := dhcp4.ClientID(a.c.settings.ClientID, a.now.MAC) // validated by New
-	config := dhcp4.Config{
-		MAC: a.now.MAC, ClientID: id, Hostname: a.c.config.Hostname, InUse: a.lease, Discover: a.c.renamed,
-		Log:       a.c.config.Log.With("iface", a.now.Name),
-		Listen:    func(ctx context.Context) (dhcp4.Conn, error) { return dhcp4.Listen(ctx, a.ifi) },
-		ListenARP: a.listenARP,
-		Neighbour: a.neighbour,
-		Bind:      a.bindLease,
-	}
-	if a.c.config.StateDir != "" {
-		config.Store = dhcp4.FileStore(a.c.leasePath(a.now.Name))
-	}
-	return config
-}
-
 func (a *attachment) listenARP(addr netip.Addr) (acd.Conn, error) {
 	return acd.Listen(a.ifi, addr)
-}
-
-func (a *attachment) neighbour(ctx context.Context, from, router netip.Addr) (string, error) {
-	mac, err := acd.Resolve(ctx, a.ifi, from, router)
-	return MAC(mac).String(), err
-}
-
-// bindLease is called by the DHCP client.
-func (a *attachment) bindLease(ctx context.Context, lease *dhcp4.Lease) error {
-	return a.c.do(ctx, func() error {
-		news := lease == nil || a.lease == nil || lease.Prefix != a.lease.Prefix || !a.confirmed
-		a.lease, a.confirmed = lease, lease != nil
-		if news {
-			a.checkRegistration(lease)
-		}
-		if lease == nil {
-			return a.c.reconcile()
-		}
-		return a.reconcileFor(lease.Prefix)
-	})
 }
 
 // reconcileFor reconciles for the sake of one address, and fails only if it has
@@ -262,99 +207,6 @@ func (a *attachment) reconcileFor(prefix netip.Prefix) error {
 		return nil
 	}
 	return err
-}
-
-const (
-	// fallbackWait is how long carrier is without an address before a link-local
-	// one is claimed.
-	fallbackWait = 5 * time.Second
-	// staticRetry is how often an address that another host has is tried again.
-	staticRetry = 15 * time.Second
-)
-
-// keepStatic checks a configured address, uses it, and defends it, for as long
-// as there is carrier.
-func (a *attachment) keepStatic(ctx context.Context, prefix netip.Prefix) {
-	for ctx.Err() == nil {
-		err := a.holdStatic(ctx, prefix)
-		if conflict, ok := errors.AsType[*acd.Conflict](err); ok {
-			_ = a.setStatic(ctx, prefix, staticAddr{conflict: conflict})
-		}
-		if err != nil && ctx.Err() == nil {
-			a.c.config.Log.Warn("cannot use a configured address; will try again", "iface", a.ifi.Name, "addr", prefix, "err", err)
-		}
-		sleep(ctx, staticRetry)
-	}
-}
-
-func (a *attachment) holdStatic(ctx context.Context, prefix netip.Prefix) error {
-	conn, err := a.listenARP(prefix.Addr())
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	guard := &acd.Guard{
-		Conn: conn, MAC: acd.MAC(a.ifi.HardwareAddr), Addr: prefix.Addr(), Timing: acd.Quick, Policy: acd.DefendAlways, Log: a.c.config.Log,
-	}
-	if err := guard.Probe(ctx); err != nil {
-		return err
-	}
-	if err := a.setStatic(ctx, prefix, staticAddr{free: true}); err != nil {
-		return err
-	}
-	return guard.Hold(ctx)
-}
-
-func (a *attachment) setStatic(ctx context.Context, prefix netip.Prefix, s staticAddr) error {
-	return a.c.do(ctx, func() error {
-		a.statics[prefix] = &s
-		a.confirmed = slices.ContainsFunc(a.c.settings.Static.Addresses, a.isFree)
-		if !s.free {
-			return a.c.reconcile()
-		}
-		return a.reconcileFor(prefix)
-	})
-}
-
-func (a *attachment) isFree(prefix netip.Prefix) bool {
-	s := a.statics[prefix]
-	return s != nil && s.free
-}
-
-// considerLinkLocal starts or ends the claim of a link-local address.
-func (a *attachment) considerLinkLocal() {
-	mode := a.c.settings.LinkLocal
-	want := a.c.configures() && a.connected != nil &&
-		(mode == LinkLocalAlways || mode == LinkLocalFallback && !a.confirmed)
-	switch {
-	case want && a.linkLocalJob == nil:
-		wait := time.Duration(0)
-		if mode == LinkLocalFallback && !a.linkLocal.IsValid() {
-			wait = fallbackWait
-		}
-		config := linklocal.Config{
-			MAC: a.now.MAC, First: a.c.files.last.LinkLocal, Listen: a.listenARP, Bind: a.bindLinkLocal, Log: a.c.config.Log,
-		}
-		a.linkLocalJob = a.c.start(func(ctx context.Context) {
-			if sleep(ctx, wait) {
-				_ = linklocal.Run(ctx, config)
-			}
-		})
-	case !want && (a.linkLocalJob != nil || a.linkLocal.IsValid() && (a.confirmed || mode == LinkLocalOff)):
-		a.linkLocalJob.stop()
-		a.linkLocalJob, a.linkLocal = nil, netip.Addr{}
-	}
-}
-
-// bindLinkLocal is called by the claim.
-func (a *attachment) bindLinkLocal(ctx context.Context, addr netip.Addr) error {
-	return a.c.do(ctx, func() error {
-		a.linkLocal = addr
-		if !addr.IsValid() {
-			return a.c.reconcile()
-		}
-		return a.reconcileFor(netip.PrefixFrom(addr, linklocal.Prefix.Bits()))
-	})
 }
 
 // desired is what the interface should be like now.
@@ -376,28 +228,6 @@ func (a *attachment) desired(observed *Snapshot, kept state) Desired {
 	}
 	a.keepMTU(&d, observed)
 	return d
-}
-
-func (a *attachment) leaseMTU() int {
-	if a.c.settings.IgnoreMTU {
-		return 0
-	}
-	return a.lease.MTU
-}
-
-// usableStatics are the configured addresses that may be on the link: those of
-// IPv6, which the kernel checks, and those that are free or were there already
-// and are not known to be another's.
-func (a *attachment) usableStatics(link Link) []netip.Prefix {
-	var usable []netip.Prefix
-	for _, prefix := range a.c.settings.Static.Addresses {
-		s := a.statics[prefix]
-		present := slices.ContainsFunc(link.Addrs, func(addr Addr) bool { return addr.Prefix == prefix })
-		if prefix.Addr().Is6() || s != nil && s.free || present && (s == nil || s.conflict == nil) {
-			usable = append(usable, prefix)
-		}
-	}
-	return usable
 }
 
 // keepMTU remembers the MTU before the first change, and wants it back when

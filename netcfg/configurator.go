@@ -39,6 +39,7 @@ type Configurator struct {
 	renamed  bool // the host's name has just changed
 	// lastRevert is why the last trial ended without confirmation.
 	lastRevert string
+	quarrel    quarrel
 	failing    string // the last error of applying, to log it once
 	resolver   string // the last error of the resolver file, likewise
 
@@ -194,7 +195,7 @@ func (c *Configurator) shutDown() {
 		}()
 		c.workUntil(released)
 	}
-	c.link.stop()
+	c.link.disconnect()
 }
 
 func (c *Configurator) workUntil(done <-chan struct{}) {
@@ -243,7 +244,7 @@ func (c *Configurator) look(snapshot *Snapshot) {
 	link, found := chooseLink(c.settings.Interface, snapshot, present)
 	if c.link != nil && (!found || link.Index != present || link.MAC != c.link.now.MAC) {
 		c.config.Log.Info("the interface is gone or another", "iface", c.link.now.Name)
-		c.link.stop()
+		c.link.disconnect()
 		c.link = nil
 	}
 	if found && c.link == nil {
@@ -281,6 +282,10 @@ func (c *Configurator) reconcile() error {
 	}
 	desired := c.desired(observed)
 	changes := Plan(desired, observed)
+	if len(changes) > 0 && c.quarrel.tooHot(time.Now()) {
+		c.lookAfter(quarrelPause)
+		return errQuarrel
+	}
 	for _, change := range changes {
 		c.config.Log.Info("network change", "change", change.String())
 	}
@@ -371,26 +376,3 @@ func (c *Configurator) leasePath(link string) string {
 // ErrNotRunning is the error of asking a configurator whose Run has not begun or
 // has ended.
 var ErrNotRunning = errors.New("the network is not being configured")
-
-// bootClock notices that the machine has slept: CLOCK_BOOTTIME goes on, while
-// the clock that timers run by stands still.
-type bootClock struct{ asleep time.Duration }
-
-func newBootClock() *bootClock { return &bootClock{asleep: timeAsleep()} }
-
-// slept says whether the machine has slept for more than a moment since the
-// last call.
-func (b *bootClock) slept() bool {
-	asleep := timeAsleep()
-	longer := asleep-b.asleep > 2*time.Second
-	b.asleep = asleep
-	return longer
-}
-
-func timeAsleep() time.Duration {
-	var boot, mono unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) != nil {
-		return 0
-	}
-	return time.Duration(boot.Nano() - mono.Nano())
-}

@@ -135,6 +135,9 @@ func (c *Configurator) problems() []string {
 	if c.lastRevert != "" {
 		list = append(list, "the last change of settings was reverted: "+c.lastRevert)
 	}
+	if c.quarrel.hot(time.Now()) {
+		list = append(list, errQuarrel.Error())
+	}
 	for _, problem := range []string{c.failing, c.resolver} {
 		if problem != "" {
 			list = append(list, strings.ReplaceAll(problem, "\n", "; "))

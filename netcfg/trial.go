@@ -140,7 +140,7 @@ func (c *Configurator) Reconfigure(ctx context.Context, settings Settings, hostn
 // use puts settings into force.
 func (c *Configurator) use(settings Settings) {
 	if c.link != nil {
-		c.link.stop()
+		c.link.disconnect()
 		c.link = nil
 	}
 	c.settings = settings
