@@ -89,6 +89,7 @@ func (c *Configurator) Confirm(ctx context.Context, id string, via netip.Addr) e
 			}
 		}
 		c.config.Log.Info("settings confirmed")
+		defer c.publish() // whoever confirmed looks at once
 		return c.endTrial()
 	})
 	if err != nil {

@@ -70,7 +70,8 @@ func (d *device) start() {
 	d.t.Helper()
 	d.command = exec.Command(d.binary, "run", "--listen", d.listen)
 	d.command.Env = append(os.Environ(),
-		"XDG_STATE_HOME="+d.state, "XDG_RUNTIME_DIR="+d.state, "APPLIANCE_STATE="+d.state, "APPLIANCE_DISCOVERY_ENABLED=false")
+		"XDG_STATE_HOME="+d.state, "XDG_RUNTIME_DIR="+d.state, "APPLIANCE_STATE="+d.state,
+		"APPLIANCE_DISCOVERY_ENABLED=false", "APPLIANCE_NET_RESOLV_CONF="+filepath.Join(d.state, "resolv.conf"))
 	output, err := d.command.StdoutPipe()
 	if err != nil {
 		d.t.Fatal(err)

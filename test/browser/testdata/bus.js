@@ -79,7 +79,7 @@ play(async ({ person }) => {
     await page.check(".publish label:has-text('Retain') input");
     await page.click(".publish button.main");
     await page.waitForSelector(".publish [role=status]:has-text('Published as')");
-    await until("the script heard it", () => heard.some((m) => m.topic === "lab/lamp" && m.data.on === true)).catch((e) => { throw new Error(e.message + ": " + JSON.stringify(heard.slice(-3)) + bus.connected + heard.length); });
+    await until("the script heard it", () => heard.some((m) => m.topic === "lab/lamp" && m.data.on === true));
     await page.waitForSelector(`${node("lab/lamp")} .tag`);
     await page.click("summary:has-text('The line that does the same')");
     assert((await page.textContent(".publish .snippet code")) === `curl -X PUT -d '{"on":true}' '${url}/api/v1/topics/lab/lamp'`, await page.textContent(".publish .snippet code"));
