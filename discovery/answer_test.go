@@ -306,6 +306,7 @@ func TestKnownAnswers(t *testing.T) {
 		{instance, dns.TypeTXT, []string{instance + ` 4500 IN TXT "PATH=/"`}, false},
 		{"_services._dns-sd._udp.local.", dns.TypePTR, []string{"_services._dns-sd._udp.local. 4500 IN PTR _http._tcp.local."}, true},
 		{reverse4, dns.TypePTR, []string{reverse4 + " 120 IN PTR server22.local."}, true},
+		{host, dns.TypeA, []string{"server22.local. 120 CH A 192.168.7.2"}, false},
 	}
 	for i, tt := range tests {
 		t.Run(fmt.Sprint(i, tt.known), func(t *testing.T) {
@@ -733,6 +734,57 @@ func TestDirect(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A direct query, and a probe, are answered straight in any case; if caches
+// have not heard for long, everybody hears too.
+func TestDirectWhenStale(t *testing.T) {
+	probe := rivalProbe("server22.local. 120 IN A 192.168.7.99")
+	probe.Question[0].Qclass |= 1 << 15
+	for to, q := range map[string]*dns.Msg{"192.168.7.2:5353": query(host, dns.TypeA), "224.0.0.251:5353": probe} {
+		inLab(t, func(l *lab) {
+			_, p := l.established()
+			time.Sleep(time.Hour)
+			p.sendTo(netip.MustParseAddrPort(to), 5353, q)
+			time.Sleep(10 * time.Millisecond)
+			seen := make(map[netip.AddrPort]bool)
+			for _, s := range p.responses() {
+				seen[s.to] = true
+			}
+			if !seen[ipv4.group()] || !seen[netip.MustParseAddrPort("192.168.7.99:5353")] || len(seen) != 2 {
+				t.Errorf("sent to %s, answered to %v", to, seen)
+			}
+		})
+	}
+}
+
+// §6: additional records count too.
+func TestRateLimitOfAdditionals(t *testing.T) {
+	inLab(t, func(l *lab) {
+		_, p := l.established()
+		for range 20 {
+			for _, q := range []*dns.Msg{query("_http._tcp.local.", dns.TypePTR), query(instance, dns.TypeSRV), query("chat.local.", dns.TypeA), query(host, dns.TypeHTTPS)} {
+				p.send(q)
+				time.Sleep(170 * time.Millisecond)
+			}
+		}
+		checkRate(t, p.responses(), time.Second)
+	})
+}
+
+// A unicast answer of somebody else does not keep ours from those who asked.
+func TestUnicastCopyDoesNotSuppress(t *testing.T) {
+	inLab(t, func(l *lab) {
+		m, p := l.established()
+		if err := m.Announce(Service{Instance: "New", Type: "_ipp._tcp", Port: 1}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(400 * time.Millisecond) // probing, so that unicast is listened to
+		p.send(query("_http._tcp.local.", dns.TypePTR))
+		time.Sleep(10 * time.Millisecond)
+		p.sendTo(netip.MustParseAddrPort("192.168.7.2:5353"), 5353, response("_http._tcp.local. 4500 IN PTR "+instance))
+		p.await(200 * time.Millisecond)
+	})
 }
 
 // §11: what is sent to the group comes from the link, whatever its address

@@ -282,6 +282,7 @@ func TestServiceChanges(t *testing.T) {
 		}
 		settle()
 		checkTTLs(t, p.responses(), `Chat._socketio._tcp.local. IN TXT "v=2"`, 4500, 4500)
+		checkTTLs(t, p.responses(), `Chat._socketio._tcp.local. IN TXT ""`) // the cache-flush bit does it
 		if len(p.probes()) != 0 || len(ttls(p.responses(), "_socketio._tcp.local. IN PTR Chat._socketio._tcp.local.")) != 0 {
 			t.Error("a changed text is more than a new announcement of it")
 		}

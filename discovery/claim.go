@@ -29,8 +29,6 @@ type claim struct {
 	// trial claims the configured name while another is in use; nothing is
 	// told of it before it is won on every link.
 	trial bool
-	// lost says that another host has the name.
-	lost bool
 
 	sent   int       // probes
 	losses int       // tie-breaks in a row

@@ -26,7 +26,6 @@ func (e *engine) conflict(now time.Time, l *link, c *claim, rival netip.Addr) {
 		log.Warn("another host claims our name; probing for it again")
 		c.start(now, startDelay()+id.penalty(now))
 	default:
-		c.lost = true
 		e.next(id)
 		log.Warn("another host has our name", "next", id.name().String())
 		id.retry = now.Add(e.cfg.Retry)

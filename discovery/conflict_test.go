@@ -331,6 +331,49 @@ func TestTwoInterfacesOneLAN(t *testing.T) {
 	})
 }
 
+// An interface that comes up in the same network is no newcomer to defend
+// against.
+func TestSecondInterfaceComesUp(t *testing.T) {
+	inLab(t, func(l *lab) {
+		m, p := l.established()
+		wlan := eth(3, "wlan0", "192.168.7.3/24")
+		l.plug("server22", wlan)
+		m.SetInterfaces([]Interface{eth0(), wlan})
+		p.silence(740 * time.Millisecond)
+		settle()
+		for _, n := range m.State().Names {
+			if !n.Held || n.Conflicts != 0 {
+				t.Errorf("state %+v", n)
+			}
+		}
+	})
+}
+
+// Caution ends ten seconds after the last conflict.
+func TestCautionEnds(t *testing.T) {
+	inLab(t, func(l *lab) {
+		p := l.lanTap()
+		m := l.run("server22", Config{})
+		stop := p.listen(func(s *sighting) {
+			if !s.msg.Response {
+				p.send(flushed(response(s.msg.Question[0].Name + " 120 IN A 192.168.7.99")))
+			}
+		})
+		time.Sleep(time.Minute)
+		stop()
+		time.Sleep(time.Minute)
+		h := m.State().Host()
+		if !h.Held {
+			t.Fatalf("state %+v", h)
+		}
+		p.send(flushed(response(h.Name + " 120 IN A 192.168.7.99")))
+		time.Sleep(1100 * time.Millisecond)
+		if h := m.State().Host(); !h.Held {
+			t.Error("a single conflict is held against the name for seconds")
+		}
+	})
+}
+
 // §6, §11: responses that come from another port, or from beyond the link, or
 // by unicast without having been asked for, are not believed.
 func TestResponsesIgnored(t *testing.T) {

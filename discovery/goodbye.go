@@ -36,9 +36,9 @@ func (r *record) withdrawable() bool {
 	return !r.sent.IsZero() && r.sort != advisory && r.sort != negative
 }
 
-// withdraw says goodbye for those old records that the link has no more,
-// unless their names are lost: then the same records may be the new owner's.
-// Where a unique record takes the place of another, its announcement does that
+// withdraw says goodbye for those old records that the link has no more. Those
+// of a name that was lost to another host are not live, and may be the new
+// owner's too. Where a unique record takes the place of another, its announcement does that
 // (§8.4); but an address that was told within the last second would survive
 // it, and an address that is wrong does most harm.
 func (l *link) withdraw(now time.Time, old zone) {
@@ -49,7 +49,7 @@ func (l *link) withdraw(now time.Time, old zone) {
 				continue
 			}
 			l.e.formerly(now, r)
-			if r.live() && !r.lost() && r.withdrawable() && !l.replaced(r) {
+			if r.live() && r.withdrawable() && !l.replaced(r) {
 				list = append(list, r)
 			}
 		}

@@ -126,6 +126,24 @@ func TestNothingGrows(t *testing.T) {
 	})
 }
 
+// What waits has limits.
+func TestWaitingIsBounded(t *testing.T) {
+	e, l, s, now := benchEngine(t, 2)
+	qu := query("_http._tcp.local.", dns.TypePTR)
+	qu.Question[0].Qclass |= 1 << 15
+	truncated := query("_http._tcp.local.", dns.TypePTR)
+	truncated.Truncated = true
+	for i := range 250 {
+		for _, m := range []*dns.Msg{qu, truncated} {
+			p := benchPacket(t, l, s, fmt.Sprintf("192.168.7.%d:5353", i), m)
+			e.receive(now, p)
+		}
+	}
+	if len(l.replies) != maxReplies || len(l.deferred) != maxDeferred {
+		t.Errorf("%d replies and %d deferrals wait", len(l.replies), len(l.deferred))
+	}
+}
+
 // Of a flood, so much is looked at, whatever the size of its packets.
 func TestBudget(t *testing.T) {
 	for _, size := range []int{40, 1472, maxPacket} {

@@ -72,11 +72,6 @@ func (r *record) live() bool {
 	return slices.ContainsFunc(r.claims, func(c *claim) bool { return c.phase == Held && !c.trial })
 }
 
-// lost says whether its names have gone to others.
-func (r *record) lost() bool {
-	return !slices.ContainsFunc(r.claims, func(c *claim) bool { return !c.lost })
-}
-
 // answers says whether the record answers a question for that type.
 func (r *record) answers(typ uint16) bool {
 	return r.typ == typ || typ == wire.TypeANY && r.sort != negative
