@@ -77,6 +77,9 @@ func (s *Server) checkOrigin(r *http.Request) *ConnectionError {
 // open starts the session: the open packet is queued, the application asked,
 // the heartbeat begun.
 func (s *Server) open(socket *Socket) error {
+	// Nobody delivers, and Closed does not come, before there is a receiver.
+	socket.delivery.Lock()
+	defer socket.delivery.Unlock()
 	if err := s.add(socket); err != nil {
 		return err
 	}

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -446,5 +448,52 @@ func TestMicrocontroller(t *testing.T) {
 		if s := all.next().s; s.Transport() != WebSocket {
 			t.Errorf("transport is %s", s.Transport())
 		}
+	}
+}
+
+// TestServerTimeouts has polls and handlers take longer than the http.Server
+// allows ordinary requests.
+func TestServerTimeouts(t *testing.T) {
+	all := newSessions(t, func(s *Socket, m Message) {
+		time.Sleep(150 * time.Millisecond)
+		echo(s, m)
+	})
+	engine := NewServer(Options{}, all.accept)
+	server := httptest.NewUnstartedServer(engine)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	server.Start()
+	defer server.Close()
+	defer engine.Close()
+	b := &bench{t: t, engine: engine, eio: wire.V4}
+	b.dial = func() (net.Conn, error) { return net.Dial("tcp", server.Listener.Addr().String()) }
+	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return b.dial() }}
+	defer transport.CloseIdleConnections()
+	b.http = &http.Client{Transport: transport}
+	for _, mode := range modes {
+		c := b.connect(mode)
+		s := all.next().s
+		time.AfterFunc(150*time.Millisecond, func() { s.Send(textPacket("after a while"), SendOptions{}) })
+		c.wantMessages("after a while")
+		c.say("handled slowly")
+		c.wantMessages("handled slowly")
+	}
+}
+
+// TestAcceptCloses ends sessions while they are being accepted.
+func TestAcceptCloses(t *testing.T) {
+	all := newSessions(t, nil)
+	b := overTCP(t, Options{}, func(s *Socket) Receiver {
+		s.Send(textPacket("you are not welcome"), SendOptions{})
+		s.Close(ReasonForcedClose)
+		time.Sleep(time.Millisecond)
+		return all.accept(s)
+	})
+	for _, mode := range modes[:2] {
+		c := b.connect(mode)
+		c.wantMessages("you are not welcome")
+		if c.end() == nil {
+			t.Errorf("%s goes on", mode)
+		}
+		all.next().wantClosed(ReasonForcedClose)
 	}
 }

@@ -50,10 +50,12 @@ func (s *Socket) serveGet(w http.ResponseWriter, r *http.Request, q *query) *Con
 	}
 	s.mu.Unlock()
 
+	patient := patience(w, r)
 	if err := s.waitPoll(r.Context(), p); err != nil {
 		s.end(ReasonTransportError, err, broken)
 		return nil
 	}
+	patient.over()
 	if p.upgraded {
 		return refuse(r, CodeBadRequest, "TRANSPORT_MISMATCH", nil)
 	}
@@ -64,6 +66,31 @@ func (s *Socket) serveGet(w http.ResponseWriter, r *http.Request, q *query) *Con
 		s.vanishIfSaid()
 	}
 	return nil
+}
+
+// patient suspends the timeouts of an http.Server while a request waits.
+type patient struct {
+	rc    *http.ResponseController // nil if there are none
+	write time.Duration
+}
+
+// patience begins to suspend the timeouts; over ends it.
+func patience(w http.ResponseWriter, r *http.Request) patient {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok || server.ReadTimeout <= 0 && server.WriteTimeout <= 0 {
+		return patient{}
+	}
+	p := patient{http.NewResponseController(w), server.WriteTimeout}
+	// A ResponseWriter without deadlines has no timeouts either.
+	p.rc.SetReadDeadline(time.Time{})
+	p.rc.SetWriteDeadline(time.Time{})
+	return p
+}
+
+func (p patient) over() {
+	if p.rc != nil && p.write > 0 {
+		p.rc.SetWriteDeadline(time.Now().Add(p.write))
+	}
 }
 
 // waitPoll waits until the poll has been given packets.
@@ -215,10 +242,12 @@ func (s *Socket) servePost(w http.ResponseWriter, r *http.Request, q *query) *Co
 			return refuse(r, CodeBadRequest, "PARSE_ERROR", err)
 		}
 	}
+	patient := patience(w, r)
 	if err := s.payload(payload, binary); err != nil {
 		s.end(ReasonParseError, err, abrupt)
 		return refuse(r, CodeBadRequest, "PARSE_ERROR", err)
 	}
+	patient.over()
 	if err := s.server.respond(w, r, textHTML, okBody); err != nil {
 		s.end(ReasonTransportError, err, broken)
 	}
