@@ -21,9 +21,10 @@ import (
 // all of its sockets.
 type Server struct {
 	*Namespace
-	o      Options
-	engine *engineio.Server
-	alive  sync.WaitGroup // of sockets, until their OnDisconnect has returned
+	o       Options
+	engine  *engineio.Server
+	workers workers
+	alive   sync.WaitGroup // of sockets, until their OnDisconnect has returned
 
 	mu         sync.Mutex // guards all following
 	plain      map[*plainLink]struct{}

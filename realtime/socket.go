@@ -254,6 +254,7 @@ func (s *Socket) end(reason Reason) {
 // finish runs last of all that happens to the socket.
 func (s *Socket) finish(before int32, reason Reason) {
 	defer s.server().alive.Done()
+	defer s.server().workers.leave()
 	if s.ns == nil {
 		return
 	}

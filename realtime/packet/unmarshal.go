@@ -144,8 +144,8 @@ func (p putBack) inStruct(v reflect.Value, depth int) {
 		}
 		return
 	}
-	for i := range v.NumField() {
-		if f := v.Field(i); f.CanSet() || f.Kind() == reflect.Pointer {
+	for _, f := range v.Fields() {
+		if f.CanSet() || f.Kind() == reflect.Pointer {
 			p.walk(f, depth-1)
 		}
 	}
