@@ -23,8 +23,8 @@ type Config struct {
 	Admin func(*http.Request) bool
 	// MaxBody bounds a body or frame, in bytes; 0 means 1,000,000.
 	MaxBody int64
-	// Rate bounds the writes a second of one address, after a burst; 0 means
-	// 1000, after 5000.
+	// Rate bounds the writes a second of one address, or of one WebSocket,
+	// after a burst; 0 means 2000, after 10,000.
 	Rate  float64
 	Burst int
 	// Logger hears of what goes wrong here; nil discards it.
@@ -50,10 +50,10 @@ func New(cfg Config) *API {
 		cfg.MaxBody = 1_000_000
 	}
 	if cfg.Rate == 0 {
-		cfg.Rate = 1000
+		cfg.Rate = 2000
 	}
 	if cfg.Burst == 0 {
-		cfg.Burst = 5000
+		cfg.Burst = 10_000
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -86,6 +86,7 @@ type Bus struct {
 	mu            sync.Mutex
 	seq           uint64 // of the last message
 	reserved      uint64 // up to which a crash cannot make a number come again
+	closed        bool
 	lastTime      time.Time
 	lastUnset     bool
 	tree          tree
@@ -177,7 +178,11 @@ const block = 8192
 // reserve makes sure, in good time, that no number comes again after a crash.
 // b.mu is held.
 func (b *Bus) reserve() {
-	if b.cfg.State == nil || b.seq+block/2 < b.reserved {
+	if b.cfg.State == nil || !b.closed && b.seq+block/2 < b.reserved {
+		return
+	}
+	if b.closed { // somebody was late
+		b.cfg.State.PutLazy(seqKey, strconv.AppendUint(nil, b.seq, 10))
 		return
 	}
 	b.reserved = b.seq + block
@@ -201,9 +206,8 @@ func (b *Bus) loadSeq(ctx context.Context) (uint64, error) {
 func (b *Bus) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.cfg.State != nil {
-		b.cfg.State.PutLazy(seqKey, strconv.AppendUint(nil, b.seq, 10))
-	}
+	b.closed = true
+	b.reserve()
 }
 
 // Stats is what the bus holds and does.

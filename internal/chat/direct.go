@@ -32,7 +32,7 @@ type invitation struct {
 	From string `json:"from"`
 }
 
-// open returns the name of the room of two for a guest and somebody who is
+// openDirect returns the name of the room of two for a guest and somebody who is
 // here, and tells that somebody.
 func (c *Chat) openDirect(s *realtime.Socket, to string, done func(string, error)) {
 	c.mu.Lock()
@@ -43,7 +43,7 @@ func (c *Chat) openDirect(s *realtime.Socket, to string, done func(string, error
 		return
 	}
 	me := identity(g.device, g.nick)
-	other, peer := c.find(to, me)
+	other, peer := c.somebody(to, me)
 	c.mu.Unlock()
 	if other == "" {
 		done("", c.nobody(g.nick, to))
@@ -81,9 +81,9 @@ func (c *Chat) nobody(me, to string) error {
 	return problem.New(http.StatusNotFound, "nobody", "nobody called "+to+" is here", "the members of a room are in the answer to join")
 }
 
-// find returns the identity and the name of somebody else who is here. c.mu is
+// somebody returns the identity and the name of somebody else who is here. c.mu is
 // held.
-func (c *Chat) find(nick, me string) (who, name string) {
+func (c *Chat) somebody(nick, me string) (who, name string) {
 	for _, g := range c.guests {
 		if len(g.rooms) == 0 || fold(g.nick) != fold(nick) {
 			continue

@@ -26,7 +26,7 @@ func (c *Chat) Serve(ns *realtime.Namespace) {
 	handle(ns, "leave", c.leave)
 	handle(ns, "typing", c.typing)
 	handle(ns, "history", c.history)
-	handle(ns, "search", c.lookFor)
+	handle(ns, "search", c.find)
 	handle(ns, "rooms", c.listRooms)
 	handle(ns, "delete", c.delete)
 }
@@ -292,7 +292,7 @@ type query struct {
 	Limit int    `json:"limit"`
 }
 
-func (c *Chat) lookFor(ctx context.Context, s *realtime.Socket, q query) (messages, error) {
+func (c *Chat) find(ctx context.Context, s *realtime.Socket, q query) (messages, error) {
 	rooms := c.roomsOf(s)
 	if q.Room != "" {
 		if !slices.Contains(rooms, q.Room) {

@@ -35,8 +35,8 @@ func (w *writer) nextDuty(now time.Time) time.Duration {
 	if w.hasAge() && w.nextAge.Before(next) {
 		next = w.nextAge
 	}
-	if w.fault != nil && next.Before(w.refuseUntil) {
-		next = w.refuseUntil
+	if w.fault != nil {
+		next = w.refuseUntil.Add(probeEvery)
 	}
 	return max(0, next.Sub(now))
 }
@@ -64,7 +64,8 @@ func (w *writer) hasAge() bool {
 
 // duties does what its time has come for.
 func (w *writer) duties(ctx context.Context, now time.Time) {
-	if w.refusing() != nil {
+	if w.fault != nil {
+		w.probe(ctx, now)
 		return
 	}
 	if at, ok := w.lazyAt(); ok && !now.Before(at) {
@@ -84,6 +85,17 @@ func (w *writer) duties(ctx context.Context, now time.Time) {
 		w.written = 0
 		w.makeRoom(ctx, mostBytes)
 	}
+}
+
+// probeEvery is how often a store that cannot write looks whether it can again
+// though nobody asks it to, so that the warning goes when its cause has gone.
+const probeEvery = 2 * time.Second
+
+func (w *writer) probe(ctx context.Context, now time.Time) {
+	if now.Before(w.refuseUntil.Add(probeEvery)) {
+		return
+	}
+	w.note(w.mark(ctx))
 }
 
 // duty runs one in a transaction of its own; when it fails it is tried again.
