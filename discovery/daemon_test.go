@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,15 +158,15 @@ func TestDaemon(t *testing.T) {
 }
 
 func summary(m *dns.Msg) string {
-	s := ""
+	var s strings.Builder
 	for _, q := range m.Question {
-		s += fmt.Sprintf("%s %s? ", q.Name, dns.TypeToString[q.Qtype])
+		s.WriteString(fmt.Sprintf("%s %s? ", q.Name, dns.TypeToString[q.Qtype]))
 	}
 	for i, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
 		for _, r := range section {
 			h := r.Header()
-			s += fmt.Sprintf("%d:%s %d %s %s; ", i, h.Name, h.Ttl, dns.TypeToString[h.Rrtype], r.String()[len(h.String()):])
+			s.WriteString(fmt.Sprintf("%d:%s %d %s %s; ", i, h.Name, h.Ttl, dns.TypeToString[h.Rrtype], r.String()[len(h.String()):]))
 		}
 	}
-	return s
+	return s.String()
 }

@@ -7,10 +7,6 @@ import (
 	"server22.local/appliance/discovery/internal/wire"
 )
 
-// solicited is how long after a probe answers by unicast are listened to
-// (RFC 6762 §11).
-const solicited = 2 * time.Second
-
 // heard deals with a response of another host.
 func (l *link) heard(now time.Time, p *packet) {
 	if p.from.Port() != port || p.unicast && !l.expecting() {
@@ -26,7 +22,8 @@ func (l *link) heard(now time.Time, p *packet) {
 }
 
 // expecting says whether a probe was sent to which the answer may come by
-// unicast. Probing takes less than the two seconds of §11.
+// unicast: others are not listened to (§11). Probing takes less than the two
+// seconds that are allowed there.
 func (l *link) expecting() bool {
 	for _, c := range l.claims {
 		if c.phase == Probing {

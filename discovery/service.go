@@ -52,7 +52,6 @@ type Alias struct {
 const maxTXT = 1300
 
 var (
-	local       = wire.MustName("local")
 	dnssd       = wire.MustName("_services", "_dns-sd", "_udp", "local")
 	reverseIPv4 = []string{"in-addr", "arpa"}
 	reverseIPv6 = []string{"ip6", "arpa"}

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // Types and classes of records, as far as a responder handles them.
@@ -215,14 +216,12 @@ func (m *Message) name(off int) (name []byte, next int, err error) {
 
 // folded returns name in lower case: itself if it is so already.
 func (m *Message) folded(name []byte) []byte {
-	for _, c := range name {
-		if isUpper(c) {
-			begin := len(m.arena)
-			m.arena = append(m.arena, name...)
-			key := m.arena[begin:len(m.arena):len(m.arena)]
-			fold(key)
-			return key
-		}
+	if slices.ContainsFunc(name, isUpper) {
+		begin := len(m.arena)
+		m.arena = append(m.arena, name...)
+		key := m.arena[begin:len(m.arena):len(m.arena)]
+		fold(key)
+		return key
 	}
 	return name
 }
