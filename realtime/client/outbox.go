@@ -19,7 +19,8 @@ type outbox struct {
 	bytes   int
 	working bool // a goroutine delivers
 	poked   bool // there was a reason to look since it last did
-	ended   bool
+	retired bool // nothing is taken any more
+	ended   bool // nothing is delivered any more
 	lost    int
 }
 
@@ -35,7 +36,7 @@ func (b *outbox) add(p *parcel) error {
 	size := sizeOf(p.packet)
 	b.mu.Lock()
 	switch {
-	case b.ended:
+	case b.retired:
 		b.mu.Unlock()
 		return ErrClosed
 	case b.bytes > 0 && b.bytes+size > b.socket.client.opts.Buffer:
@@ -116,9 +117,16 @@ func (b *outbox) drop(w *waiter) {
 	})
 }
 
+func (b *outbox) retire() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.retired = true
+}
+
 func (b *outbox) abandon() {
 	b.mu.Lock()
 	parcels := b.parcels
+	b.retired = true
 	b.ended, b.parcels, b.bytes, b.lost = true, nil, 0, len(parcels)
 	b.mu.Unlock()
 	for _, p := range parcels {

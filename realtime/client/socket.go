@@ -244,6 +244,8 @@ func (s *Socket) authenticate(x *session) {
 func (s *Socket) refuse(err error) {
 	s.active, s.session, s.refused, s.early = false, nil, err, nil
 	s.inbox.push(delivery{run: func(context.Context) { s.handleConnectError(err) }})
+	s.client.changes()
+	s.client.task(s.client.closeIdle) // wants the lock that is held
 }
 
 // attemptFailed tells of a failure after which it is tried again.
@@ -269,8 +271,6 @@ func (s *Socket) receive(x *session, p *packet.Packet) error {
 		s.mu.Lock()
 		s.refuse(refusal(s.namespace, p.Payload))
 		s.mu.Unlock()
-		s.client.changes()
-		s.client.closeIdle()
 	case packet.Disconnect:
 		s.mu.Lock()
 		s.active = false
@@ -390,6 +390,7 @@ func (s *Socket) retire() {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
+	s.outbox.retire()
 	s.client.changes()
 }
 

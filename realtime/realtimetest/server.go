@@ -58,7 +58,8 @@ func NewServer(t testing.TB, handler http.Handler) *Server {
 }
 
 func (s *Server) close() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), patience)
+	// Longer than the server waits for a poll to say goodbye to.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), 2*patience)
 	defer cancel()
 	if s.shutdown != nil {
 		if err := s.shutdown(ctx); err != nil {

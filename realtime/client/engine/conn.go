@@ -48,7 +48,7 @@ type Conn struct {
 	ended chan struct{} // closed when Run returns
 
 	heard atomic.Pointer[time.Timer] // fires when the server was silent for too long
-	left  atomic.Bool                // the server was told that this side closes
+	left  atomic.Bool                // this side closes: whatever ends the session now, it is that
 
 	mu        sync.Mutex // guards all following fields
 	transport transport
@@ -260,10 +260,10 @@ func (c *Conn) write(ctx context.Context) error {
 // last be lost.
 func (c *Conn) leave(ctx context.Context) error {
 	t := c.active()
+	c.left.Store(true) // before: the server may answer the reader first
 	if err := t.bye(ctx); err != nil {
 		return err
 	}
-	c.left.Store(true)
 	if t.name() == WebSocket {
 		answered := time.NewTimer(closeGrace)
 		defer answered.Stop()

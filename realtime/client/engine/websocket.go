@@ -23,6 +23,10 @@ import (
 // and held only while something is written.
 const writeBuffer = 32 << 10
 
+// compressFrom is the size in bytes from which a message is compressed, if that
+// was agreed: that of the official client. Smaller ones would rather grow.
+const compressFrom = 1024
+
 // closeGrace is how long a close frame may take.
 const closeGrace = time.Second
 
@@ -191,6 +195,7 @@ func (t *socketTransport) send(ctx context.Context, batch []wire.Packet) error {
 }
 
 func (t *socketTransport) sendPacket(p wire.Packet) error {
+	t.ws.EnableWriteCompression(len(p.Data) >= compressFrom)
 	if p.Binary {
 		return t.ws.WriteMessage(websocket.BinaryMessage, p.Data)
 	}
