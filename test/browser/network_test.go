@@ -20,7 +20,7 @@ exec "$0" "$@"`
 // namespace of its own.
 func TestNetwork(t *testing.T) {
 	if os.Getenv("BROWSER_TEST_NETWORK") != "" {
-		play(t, "network.js")
+		play(t, "network.js", "")
 		return
 	}
 	t.Parallel()

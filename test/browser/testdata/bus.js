@@ -1,12 +1,12 @@
 const { io } = require("socket.io-client");
-const { accessible, ask, assert, check, fits, phone, play, until, url } = require("./stage.js");
+const { accessible, ask, assert, check, fits, phone, play, until, url, wire } = require("./stage.js");
 
 const node = (topic) => `[data-path="${topic}"]`;
 const shows = (page, topic, value) => page.waitForSelector(`${node(topic)} .value:text-is(${JSON.stringify(String(value))})`);
 
 play(async ({ person }) => {
   const page = await person();
-  const bus = io(url + "/bus", { forceNew: true });
+  const bus = io(wire + "/bus", { forceNew: true });
   const heard = [];
   bus.on("message", (m) => heard.push(m));
   bus.on("disconnect", (why, more) => console.log("the script lost its connection:", why, more?.description ?? ""));
@@ -19,7 +19,7 @@ play(async ({ person }) => {
     const line = await page.textContent(".empty .snippet code");
     assert(line === `curl -d 21.5 ${url}/api/v1/topics/lab/temp`, line);
     await page.waitForSelector("body[data-link=connected]");
-    const answer = await fetch(url + "/api/v1/topics/lab/temp", { method: "POST", body: "21.5" });
+    const answer = await fetch(wire + "/api/v1/topics/lab/temp", { method: "POST", body: "21.5" });
     assert(answer.ok, "POST: " + answer.status);
     await shows(page, "lab/temp", 21.5);
   });

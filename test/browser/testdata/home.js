@@ -1,11 +1,11 @@
-const { accessible, ask, assert, check, fits, phone, play, until, url } = require("./stage.js");
+const { accessible, ask, assert, check, fits, phone, play, until, url, wire } = require("./stage.js");
 
 play(async ({ person }) => {
   const page = await person();
   await page.goto(url + "/");
 
   await check("the page says who it is", async () => {
-    const status = await (await fetch(url + "/api/v1/status")).json();
+    const status = await (await fetch(wire + "/api/v1/status")).json();
     await page.waitForSelector(`h1:text-is("${status.name}")`);
     assert((await page.textContent("#name")) === status.name, "the header has another name");
     for (const { mac } of status.interfaces.filter((i) => i.mac)) assert((await page.textContent("main")).includes(mac), `${mac} is not shown`);

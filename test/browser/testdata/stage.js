@@ -5,8 +5,7 @@ const fs = require("node:fs");
 const readline = require("node:readline");
 
 // wire is where the device is; pages may know it by a name, as url.
-const [wire, executablePath, ...args] = process.argv.slice(2);
-const name = args[1];
+const [wire, executablePath, name, ...args] = process.argv.slice(2);
 const url = name ? "http://" + name : wire;
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 if (name) flags.push(`--host-resolver-rules=MAP ${name} ${new URL(wire).host}`);

@@ -28,8 +28,8 @@ const Outcome = view(() => html`<div class="outcome" role="status">
 // form runs a submitted form's fields through what is to be done with them.
 const form = (work, said) => async (event) => {
   event.preventDefault();
-  const target = event.target;
-  await attempt(() => work(Object.fromEntries(new FormData(target))), said);
+  const target = event.target, fields = Object.fromEntries(new FormData(target));
+  await attempt(() => work(fields), said instanceof Function ? said(fields) : said);
   if (!problem.peek()) target.reset();
   refresh();
 };
@@ -54,10 +54,16 @@ const Login = () => html`<form class="card" onSubmit=${form(({ password }) => ap
 const set = (changes) => api("admin/settings", "PATCH", changes);
 const write = (value) => (Array.isArray(value) ? value.join(", ") : String(value ?? ""));
 
+// Whoever came by the old name goes on by the new one.
+const renamed = ({ name }) => {
+  const next = `${location.protocol}//${name}.local${location.port && ":" + location.port}/admin/`;
+  return html`The new name is being announced: <a href=${next}>${next}</a>`;
+};
+
 const Device = view(() => {
   const it = status.value;
   return html`<h2>Name</h2>
-    <form class="row" onSubmit=${form(({ name }) => set({ name }), "The new name is being announced.")}>
+    <form class="row" onSubmit=${form(({ name }) => set({ name }), renamed)}>
       <input class="name-box" name="name" aria-label="Name" required maxlength="63" defaultValue=${it.wanted} placeholder=${it.wanted} pattern="[A-Za-z0-9]([A-Za-z0-9\\-]*[A-Za-z0-9])?" />
       <span class="soft">.local</span><button>Rename</button></form>
     ${it.name !== it.wanted && html`<p class="note warning"><b>${it.wanted}</b> is taken by another device; this one is <b>${it.name}</b>.</p>`}

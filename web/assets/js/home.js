@@ -6,7 +6,7 @@ const plain = (address) => address.split("/")[0];
 const routable = (address) => !address.startsWith("fe80");
 
 const Conditions = ({ list }) => list?.map((c) => html`<p class="note ${c.severity}" role=${c.severity === "error" ? "alert" : "status"} key=${c.id}>
-  <strong>${c.text}</strong>${c.hint && html` <span class="soft">Try: <code>${c.hint}</code></span>`}</p>`);
+  <strong>${c.text}</strong>${c.hint && html` <span class="soft">Try: <code>${c.hint}</code></span>`}${c.id === "name-conflict" && html` <a href="/admin/">Choose another name</a>`}</p>`);
 
 const Scan = ({ url }) => html`<figure class="card scan">
   <img src="/api/v1/qr.svg" width="168" height="168" alt="QR code of ${url}" />
