@@ -50,16 +50,17 @@ func (h *JournalHandler) Handle(_ context.Context, r slog.Record) error {
 		return true
 	})
 	vars := make(map[string]string, len(fields)+2)
-	message := r.Message
+	var message strings.Builder
+	message.WriteString(r.Message)
 	for _, f := range fields {
 		vars[fieldName(f.key)] = f.value
-		message += " " + f.key + "=" + quoted(f.value)
+		message.WriteString(" " + f.key + "=" + quoted(f.value))
 	}
 	if r.PC != 0 {
 		frame, _ := runtime.CallersFrames([]uintptr{r.PC}).Next()
 		vars["CODE_FILE"], vars["CODE_LINE"] = frame.File, strconv.Itoa(frame.Line)
 	}
-	if err := h.send(message, priority(r.Level), vars); err != nil {
+	if err := h.send(message.String(), priority(r.Level), vars); err != nil {
 		return fmt.Errorf("writing to the journal: %w", err)
 	}
 	return nil

@@ -33,6 +33,9 @@ func (l leakChecked) Run() (code int) {
 
 // TestScripts runs testdata/*.txtar: what users type, and what they see.
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many processes, which an emulated processor takes minutes for")
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {

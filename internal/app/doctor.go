@@ -89,7 +89,7 @@ func (e Examination) state() Finding {
 		f.Verdict, f.Text = "error", fmt.Sprintf("%s: %v", dir, err)
 		return f
 	}
-	free := int64(space.Bavail) * space.Bsize
+	free := int64(space.Bavail) * int64(space.Bsize) // of 32 bits on ARM
 	f.Text = fmt.Sprintf("%s, %d MiB free", dir, free>>20)
 	if free < roomy {
 		f.Verdict, f.Hint = "warning", "messages are not stored when the disk is full; make room"

@@ -81,14 +81,15 @@ func TestLayersWinInOrder(t *testing.T) {
 }
 
 func TestForgivesWindows(t *testing.T) {
-	utf16 := "\xff\xfe"
+	var utf16 strings.Builder
+	utf16.WriteString("\xff\xfe")
 	for _, r := range "name = 'pi'\r\n" {
-		utf16 += string([]byte{byte(r), 0})
+		utf16.WriteString(string([]byte{byte(r), 0}))
 	}
 	for name, text := range map[string]string{
 		"BOM":    "\ufeffname = 'pi'\n",
 		"CRLF":   "\r\nname = 'pi'\r\n\r\n[net]\r\nmode = 'dhcp'\r\n",
-		"UTF-16": utf16,
+		"UTF-16": utf16.String(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := Load(Sources{Path: write(t, map[string]string{"appliance.toml": text}), Place: place})

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -93,16 +94,13 @@ func isTable(t reflect.Type) bool {
 // tableDocs returns the comment above each table.
 func tableDocs(t reflect.Type, prefix string) map[string]string {
 	docs := map[string]string{}
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		if !isTable(field.Type) {
 			continue
 		}
 		path := prefix + field.Tag.Get("toml")
 		docs[path] = field.Tag.Get("doc")
-		for p, doc := range tableDocs(field.Type, path+".") {
-			docs[p] = doc
-		}
+		maps.Copy(docs, tableDocs(field.Type, path+"."))
 	}
 	return docs
 }
