@@ -14,9 +14,15 @@ func (s *Socket) connect(auth Value) {
 	s.mu.Lock()
 	s.auth = auth
 	s.mu.Unlock()
-	ns := s.server().resolve(s.Context(), s.name, auth)
-	if ns == nil {
-		s.refuse(&Refusal{Message: "Invalid namespace"})
+	var ns *Namespace
+	err := s.guarded(func() error {
+		if ns = s.server().resolve(s.Context(), s.name, auth); ns == nil {
+			return &Refusal{Message: "Invalid namespace"}
+		}
+		return nil
+	})
+	if err != nil {
+		s.refuse(err)
 		return
 	}
 	s.mu.Lock()

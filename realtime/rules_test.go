@@ -312,6 +312,37 @@ func TestDynamicNamespacesComeAndGo(t *testing.T) {
 	}
 }
 
+// TestPanicsOfCallbacks: whatever panics, the server goes on.
+func TestPanicsOfCallbacks(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	io.OfFunc(func(_ context.Context, name string, _ realtime.Value) bool {
+		if name == "/parent" {
+			panic(name)
+		}
+		return false
+	})
+	io.Of("/middleware").Use(func(*realtime.Socket) error { panic("middleware") })
+	io.Of("/connect").OnConnect(func(*realtime.Socket) { panic("connect") })
+	io.Of("/disconnect").OnDisconnect(func(*realtime.Socket, realtime.Reason) { panic("disconnect") })
+	realtime.Handle0(io, "here", func(context.Context, *realtime.Socket) (string, error) { return "yes", nil })
+	c := dialRaw(t, serve(t, io)).connect()
+	for _, step := range [][2]string{
+		{"40/parent", `44/parent,{"message":"internal error"}`},
+		{"40/middleware", `44/middleware,{"message":"internal error"}`},
+	} {
+		c.say(step[0])
+		c.expect(step[1])
+	}
+	c.say("40/connect")
+	c.hear()
+	c.expect("41/connect,")
+	c.say("40/disconnect")
+	c.hear()
+	c.say("41/disconnect")
+	c.say(`421["here"]`)
+	c.expect(`431["yes"]`)
+}
+
 func TestLimits(t *testing.T) {
 	io := realtime.New(realtime.Options{
 		MaxNamespaces:  3,
