@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,7 +92,7 @@ func serve(t testing.TB, l net.Listener, dial func() (net.Conn, error), o Option
 	t.Helper()
 	b := &bench{t: t, engine: NewServer(o, accept), dial: dial, eio: wire.V4}
 	server := &http.Server{Handler: b.engine, ReadHeaderTimeout: time.Minute}
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return dial() }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return dial() }}
 	b.http = &http.Client{Transport: transport}
 	served := make(chan struct{})
 	go func() {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -466,7 +467,7 @@ func TestServerTimeouts(t *testing.T) {
 	defer engine.Close()
 	b := &bench{t: t, engine: engine, eio: wire.V4}
 	b.dial = func() (net.Conn, error) { return net.Dial("tcp", server.Listener.Addr().String()) }
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return b.dial() }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return b.dial() }}
 	defer transport.CloseIdleConnections()
 	b.http = &http.Client{Transport: transport}
 	for _, mode := range modes {

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -151,7 +152,7 @@ func TestTLS(t *testing.T) {
 		return tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
 	}}
 	b.http = server.Client()
-	b.http.Transport.(*http.Transport).DialTLS = func(string, string) (net.Conn, error) { return b.dial() }
+	b.http.Transport.(*http.Transport).DialTLSContext = func(context.Context, string, string) (net.Conn, error) { return b.dial() }
 	c := b.connect(WebSocket)
 	for range 50 {
 		large := strings.Repeat("x", 30_000)
