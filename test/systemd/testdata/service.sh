@@ -13,7 +13,7 @@ is "capabilities" "$(getpcaps $pid 2>&1 | sed 's/.*: *//')" "cap_net_bind_servic
 is "no new privileges" "$(awk '/NoNewPrivs/ {print $2}' /proc/$pid/status)" 1
 is "seccomp" "$(awk '/^Seccomp:/ {print $2}' /proc/$pid/status)" 2
 pid=$(property appliance-net MainPID)
-is "network's capabilities" "$(getpcaps $pid 2>&1 | sed 's/.*: *//')" "cap_net_admin,cap_net_raw=eip"
+is "network's capabilities" "$(getpcaps $pid 2>&1 | sed 's/.*: *//')" "cap_net_bind_service,cap_net_admin,cap_net_raw=eip"
 
 say exposure
 score() { systemd-analyze security --no-pager "$1" | awk '/Overall exposure/ {print $(NF-2)}'; }
