@@ -19,8 +19,10 @@ import (
 // pictures is where screenshots go. They are to show a usual address, so they
 // are taken in a network of their own:
 //
-//	unshare -n sh -c 'ip link set lo up; ip link add eth0 type veth peer name peer0; ip addr add 192.168.1.22/24 dev eth0;
-//	  ip link set eth0 up; ip link set peer0 up; go test ./test/browser -run Pictures -pictures ../../docs/img'
+//	unshare -n bash -c 'ip link set lo up; ip link add eth0 type veth peer name peer0
+//	  unshare -n sleep 110 & sleep 1; ip link set peer0 netns $!; nsenter -t $! -n ip link set peer0 up
+//	  ip addr add 192.168.1.22/24 dev eth0; ip link set eth0 up
+//	  go test ./test/browser -run Pictures -pictures ../../docs/img'
 var pictures = flag.String("pictures", "", "take the documentation's screenshots into this folder")
 
 func TestMain(m *testing.M) {
