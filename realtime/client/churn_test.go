@@ -15,6 +15,7 @@ import (
 // with both parsers, while the network breaks again and again. Nothing of them
 // stays, neither here (goleak looks at the end) nor in the server.
 func TestChurn(t *testing.T) {
+	t.Parallel()
 	const clients, atATime = 2000, 40
 	io := newServer(t, setup{parser: parsers[0]})
 	server := realtimetest.NewServer(t, io)
