@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -296,7 +298,11 @@ func (a *App) followNetwork(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case snapshot := <-sub.C:
+			before := a.site.Load().urls()
 			a.update(func(s *site) { s.snapshot = snapshot })
+			if now := a.site.Load().urls(); !slices.Equal(before, now) {
+				a.log.Info("open at", "urls", strings.Join(now, " "))
+			}
 			if a.responder != nil {
 				a.responder.SetInterfaces(linksFor(snapshot))
 			}
