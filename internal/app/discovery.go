@@ -28,7 +28,7 @@ func (a *App) newResponder(cfg *config.Loaded, s site) (*discovery.Responder, er
 	responder, err := discovery.New(discovery.Config{
 		Name:          cfg.Name,
 		Aliases:       aliases(cfg),
-		Services:      services(cfg, s),
+		Services:      a.services(cfg, s),
 		Interfaces:    linksFor(s.snapshot),
 		Filter:        linkFilter(cfg.Discovery.Interfaces),
 		Store:         discovery.NewFileStore(filepath.Join(cfg.State, namesFile)),
@@ -63,13 +63,35 @@ func aliases(cfg *config.Loaded) []discovery.Alias {
 // the TXT strings of its pages.
 const Mark = "server=appliance"
 
-// services are what browsers of services find: the pages, if others than this
-// host can open them.
-func services(cfg *config.Loaded, s site) []discovery.Service {
+// services are what browsers of services find, if others than this host can
+// open it: the pages, and the Socket.IO server with its endpoint. No name is
+// registered for the latter; _socketio._tcp is what others use.
+func (a *App) services(cfg *config.Loaded, s site) []discovery.Service {
 	if slices.ContainsFunc(s.visible(), netip.Addr.IsLoopback) && !s.everywhere() {
 		return nil
 	}
-	return []discovery.Service{{Instance: cfg.Discovery.Instance, Type: "_http._tcp", Port: s.port(), TXT: []string{"path=/", Mark}}}
+	about := []string{Mark, "version=" + a.opts.Version}
+	if id := s.id(); id != "" {
+		about = append(about, "id="+id)
+	}
+	service := func(kind, path string) discovery.Service {
+		return discovery.Service{
+			Instance: cfg.Discovery.Instance, Type: kind, Port: s.port(),
+			TXT: append([]string{"txtvers=1", "path=" + path}, about...),
+		}
+	}
+	return []discovery.Service{service("_http._tcp", "/"), service("_socketio._tcp", "/socket.io/")}
+}
+
+// id tells this device from others, whatever it is called: the hardware
+// address of its first interface.
+func (s site) id() string {
+	for _, link := range s.links() {
+		if len(link.MAC) > 0 {
+			return strings.ReplaceAll(link.MAC.String(), ":", "")
+		}
+	}
+	return ""
 }
 
 // linkFilter is the configured choice of interfaces, nil for discovery's own.
@@ -183,10 +205,10 @@ func (a *App) rename(before, next *config.Loaded) {
 // reannounce gives the services the new instance name, which is the host's
 // unless it is configured.
 func (a *App) reannounce(before, next *config.Loaded) {
-	for _, old := range services(before, *a.site.Load()) {
+	for _, old := range a.services(before, *a.site.Load()) {
 		a.responder.Withdraw(cmp.Or(old.Instance, before.Name), old.Type)
 	}
-	for _, service := range services(next, *a.site.Load()) {
+	for _, service := range a.services(next, *a.site.Load()) {
 		service.Instance = cmp.Or(service.Instance, next.Name)
 		if err := a.responder.Announce(service); err != nil {
 			a.log.Error("a service was not announced", "type", service.Type, "err", err)
