@@ -22,9 +22,9 @@ const pollUnderWay = 50 * time.Millisecond
 
 // poll is a GET that waits for packets.
 type poll struct {
-	items    []item
-	upgraded bool // a WebSocket has taken over while the poll waited
-	ready    chan struct{}
+	items   []item
+	refused *ConnectionError // instead of items, but for its request
+	ready   chan struct{}
 }
 
 // serveGet answers a poll, waiting for packets if there are none.
@@ -32,6 +32,9 @@ func (s *Socket) serveGet(w http.ResponseWriter, r *http.Request, q *query) *Con
 	p := &poll{ready: make(chan struct{}, 1)}
 	s.mu.Lock()
 	switch {
+	case s.state == gone: // since the session was looked up
+		s.mu.Unlock()
+		return refuse(r, CodeUnknownSession, "", nil)
 	case s.ws != nil:
 		s.mu.Unlock()
 		return refuse(r, CodeBadRequest, "TRANSPORT_MISMATCH", nil)
@@ -56,8 +59,9 @@ func (s *Socket) serveGet(w http.ResponseWriter, r *http.Request, q *query) *Con
 		return nil
 	}
 	patient.over()
-	if p.upgraded {
-		return refuse(r, CodeBadRequest, "TRANSPORT_MISMATCH", nil)
+	if p.refused != nil {
+		p.refused.Request = r
+		return p.refused
 	}
 	if err := s.writePoll(w, r, q, p.items); err != nil {
 		s.end(ReasonTransportError, err, broken)
@@ -124,6 +128,15 @@ func (s *Socket) releasePoll() {
 	p.ready <- struct{}{}
 }
 
+// refusePoll refuses the poll that waits, if one does; mu is held.
+func (s *Socket) refusePoll(code Code, context string) {
+	if p := s.poll; p != nil {
+		s.poll = nil
+		p.refused = refuse(nil, code, context, nil)
+		p.ready <- struct{}{}
+	}
+}
+
 // vanishIfSaid ends a closing session whose farewell has been fetched.
 func (s *Socket) vanishIfSaid() {
 	s.mu.Lock()
@@ -160,6 +173,8 @@ func (s *Socket) farewellPolling(how ending) {
 	case byPeer:
 		s.clear()
 		s.push(item{packet: noopPacket})
+	case broken:
+		s.refusePoll(CodeUnknownSession, "")
 	}
 	waiting := s.poll != nil
 	s.releasePoll()

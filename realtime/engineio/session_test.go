@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -228,6 +229,39 @@ func TestAbortedPoll(t *testing.T) {
 	}
 	nc.Close()
 	r.wantClosed(ReasonTransportError)
+}
+
+// TestPollAfterAbort polls again at once after a poll was given up: the new
+// poll may meet the session in any state of its end, and is refused in each.
+func TestPollAfterAbort(t *testing.T) {
+	all := newSessions(t, nil)
+	b := overTCP(t, Options{}, all.accept)
+	for range 200 {
+		c := b.connect(Polling)
+		nc, err := b.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(nc, "GET /?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\n\r\n", c.sid)
+		r := all.next()
+		for !r.s.Writable() {
+			time.Sleep(10 * time.Microsecond)
+		}
+		nc.Close()
+		if status, body, _, err := c.tryPoll(); status != 400 {
+			t.Fatalf("answered %d %s, %v", status, body, err)
+		}
+		r.wantClosed(ReasonTransportError)
+	}
+	// One that has found the session just before it was gone.
+	c := b.connect(Polling)
+	s := all.next().s
+	s.end(ReasonForcedClose, nil, broken)
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequest("GET", "/?EIO=4&transport=polling&sid="+c.sid, nil)
+	if err := s.serveGet(answer, request, &query{}); err == nil || err.Code != CodeUnknownSession {
+		t.Errorf("refused as %v", err)
+	}
 }
 
 func TestShutdown(t *testing.T) {

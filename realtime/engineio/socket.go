@@ -369,6 +369,7 @@ func (s *Socket) vanish() {
 	s.mu.Lock()
 	was := s.state
 	s.state = gone
+	s.refusePoll(CodeUnknownSession, "") // it came amid the end
 	if !s.hangup {
 		s.clear()
 	}

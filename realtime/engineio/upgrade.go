@@ -137,11 +137,7 @@ func (s *Socket) adopt(c *conn) error {
 	}
 	s.ws, s.candidate, s.probed = c, nil, false
 	c.joined = true
-	if p := s.poll; p != nil {
-		s.poll = nil
-		p.upgraded = true
-		p.ready <- struct{}{}
-	}
+	s.refusePoll(CodeBadRequest, "TRANSPORT_MISMATCH")
 	s.server.parking.enter(c)
 	ended := s.state == closing
 	if ended {
