@@ -333,12 +333,12 @@ func TestRooms(t *testing.T) {
 		if err := json.Unmarshal([]byte(s.ok("GET", "/api/v1/rooms/lobby/messages"+query, "")), &got); err != nil {
 			t.Fatal(err)
 		}
-		seqs := ""
+		var seqs strings.Builder
 		for _, m := range got.Messages {
-			seqs += fmt.Sprint(m.Seq)
+			seqs.WriteString(fmt.Sprint(m.Seq))
 		}
-		if seqs != want {
-			t.Errorf("%s gives %s; want %s", query, seqs, want)
+		if seqs.String() != want {
+			t.Errorf("%s gives %s; want %s", query, seqs.String(), want)
 		}
 	}
 	if got := s.ok("GET", "/api/v1/rooms", ""); !strings.Contains(got, `{"room":"lobby","members":1,"last":3,"posting":"all"}`) {

@@ -168,9 +168,7 @@ func (l *lazySet) take() map[slot][]byte {
 func (l *lazySet) giveBack(values map[slot][]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for at, v := range l.values {
-		values[at] = v
-	}
+	maps.Copy(values, l.values)
 	l.values = values
 }
 

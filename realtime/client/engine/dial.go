@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"time"
@@ -92,9 +93,7 @@ func ParseURL(raw string) (*url.URL, error) {
 // endpoint is the URL of a session's requests.
 func endpoint(u *url.URL, o Options, transport, sid string) *url.URL {
 	query := u.Query()
-	for key, values := range o.Query {
-		query[key] = values
-	}
+	maps.Copy(query, o.Query)
 	query.Set("EIO", "4")
 	query.Set("transport", transport)
 	if sid != "" {
