@@ -6,6 +6,7 @@ import (
 
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/httpd"
+	"server22.local/appliance/internal/problem"
 	"server22.local/appliance/internal/store"
 	"server22.local/appliance/realtime"
 	"server22.local/appliance/realtime/engineio"
@@ -23,8 +24,9 @@ func (a *App) newRealtime(cfg *config.Loaded) *realtime.Server {
 			// Origins, and what their pages may read, are the front door's
 			// matter: it has looked at the request already.
 		},
-		Hooks:  realtimeHooks(a.metrics),
-		Logger: a.log.With("part", "realtime"),
+		AckError: problem.Ack,
+		Hooks:    realtimeHooks(a.metrics),
+		Logger:   a.log.With("part", "realtime"),
 	})
 }
 

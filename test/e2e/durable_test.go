@@ -140,7 +140,7 @@ func TestDiskFull(t *testing.T) {
 	for line := range script.Lines {
 		if strings.HasPrefix(line, "refused") {
 			refused++
-			if !strings.Contains(line, `"code":"not_stored"`) {
+			if !strings.Contains(line, `"code":507`) {
 				t.Errorf("refused as %s", line)
 			}
 		}
