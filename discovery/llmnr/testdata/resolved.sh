@@ -1,0 +1,36 @@
+#!/bin/sh
+# Runs the systemd-resolved of the Debian in $1 in mount and process namespaces
+# of its own, with LLMNR only, then the lines on standard input as commands,
+# each with its exit code. Start it with unshare --mount --pid --fork.
+set -e
+dir=$(mktemp -d)
+trap 'umount -l "$dir"; rmdir "$dir"' EXIT
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$dir"
+mkdir "$dir/upper" "$dir/work" "$dir/root"
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+mount --rbind /dev "$dir/root/dev"
+mount -t proc proc "$dir/root/proc"
+mount -t sysfs sysfs "$dir/root/sys"
+mount -t tmpfs tmpfs "$dir/root/run"
+mkdir -p "$dir/root/run/dbus" "$dir/root/run/systemd/resolve" "$dir/root/run/systemd/resolved.conf.d"
+cat >"$dir/root/run/systemd/resolved.conf.d/test.conf" <<END
+[Resolve]
+LLMNR=yes
+MulticastDNS=no
+DNSStubListener=no
+END
+echo client >"$dir/root/etc/hostname"
+hostname client
+chroot "$dir/root" chown systemd-resolve:systemd-resolve /run/systemd/resolve
+chroot "$dir/root" dbus-daemon --system --nofork --nopidfile &
+for _ in $(seq 100); do [ -S "$dir/root/run/dbus/system_bus_socket" ] && break; sleep 0.05; done
+chroot "$dir/root" /usr/lib/systemd/systemd-resolved &
+for _ in $(seq 100); do chroot "$dir/root" busctl status org.freedesktop.resolve1 >/dev/null 2>&1 && break; sleep 0.05; done
+echo READY
+while read -r line; do
+	code=0
+	chroot "$dir/root" timeout 20 sh -c "$line" </dev/null 2>&1 || code=$?
+	echo "EXIT $code"
+done
+kill %2 %1 2>/dev/null || true
