@@ -130,7 +130,7 @@ func (h *host) resolved() *shell {
 	if err != nil {
 		h.t.Fatalf("making the root file system: %v", err)
 	}
-	cmd := h.Command("unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "sh", "testdata/resolved.sh", strings.TrimSpace(string(root)))
+	cmd := h.Command("unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "sh", "testdata/resolved.sh", strings.TrimSpace(string(root)), h.t.TempDir())
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		h.t.Fatal(err)
@@ -146,9 +146,8 @@ func (h *host) resolved() *shell {
 	w.Close()
 	h.t.Cleanup(func() {
 		in.Close()
-		timer := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		timer.Stop()
 		r.Close()
 	})
 	s := &shell{h.t, in, bufio.NewScanner(r)}

@@ -23,10 +23,10 @@ func TestResolved(t *testing.T) {
 		line, want string
 		code       string
 	}{
-		{"resolvectl query server22", "10.53.0.2", "0"},
+		{"resolvectl query server22", "acquired via protocol LLMNR", "0"}, // in the family that is faster,
 		{"resolvectl query -4 server22", "10.53.0.2", "0"},
 		{"resolvectl query -6 server22", "fe80::", "0"},
-		{"resolvectl query SERVER22", "10.53.0.2", "0"},
+		{"resolvectl query -4 SERVER22", "10.53.0.2", "0"},
 		{"resolvectl query 10.53.0.2", "server22", "0"},
 		{"resolvectl query -t TXT server22", "does not have any RR of the requested type", "1"},
 	} {

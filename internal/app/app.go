@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"server22.local/appliance/discovery"
+	"server22.local/appliance/discovery/llmnr"
 	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/clock"
 	"server22.local/appliance/internal/config"
@@ -75,6 +76,7 @@ type App struct {
 	observer  *netcfg.Configurator // of this process: it may do more than observe
 	network   network              // whoever configures the interface
 	responder *discovery.Responder // nil where discovery is off
+	llmnr     *llmnr.Responder     // nil where that is off
 }
 
 // New returns an appliance that holds nothing yet.
@@ -162,6 +164,10 @@ func (a *App) moves() <-chan struct{} {
 // bareNames are our names without domain.
 func (a *App) bareNames() []string {
 	names := append([]string{a.cfg().Name}, a.cfg().Discovery.Aliases...)
+	for _, name := range a.site.Load().names {
+		bare, _, _ := strings.Cut(name, ".")
+		names = append(names, bare)
+	}
 	if name := machineName(); name != "" {
 		names = append(names, name)
 	}
@@ -228,6 +234,9 @@ func (a *App) build(ctx context.Context) (err error) {
 		if a.responder, err = a.newResponder(a.cfg(), *a.site.Load()); err != nil {
 			return err
 		}
+		if a.llmnr, err = a.newBareName(a.cfg(), *a.site.Load()); err != nil {
+			return err
+		}
 	}
 	a.gauges()
 	return a.routes()
@@ -284,6 +293,9 @@ func (a *App) startFront(ctx context.Context) {
 	if a.responder != nil {
 		list = append(list, part{"discovery", a.responder.Run}, part{"names", a.followNames})
 	}
+	if a.llmnr != nil {
+		list = append(list, part{"llmnr", a.llmnr.Run}, part{"bare name", a.followBareName})
+	}
 	for _, part := range list {
 		a.front.start(ctx, part)
 	}
@@ -305,6 +317,9 @@ func (a *App) followNetwork(ctx context.Context) error {
 			}
 			if a.responder != nil {
 				a.responder.SetInterfaces(linksFor(snapshot))
+			}
+			if a.llmnr != nil {
+				a.llmnr.SetInterfaces(linksFor(snapshot))
 			}
 			a.health.Clear("network")
 		}

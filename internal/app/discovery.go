@@ -151,6 +151,7 @@ func publishable(addrs []netcfg.Addr) []netip.Prefix {
 func (a *App) followNames(ctx context.Context) error {
 	for state := range a.responder.Watch(ctx) {
 		a.update(func(s *site) { s.names = namesOf(state) })
+		a.setBareName(state.Host())
 		a.reportConflict(state.Host())
 	}
 	return nil

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Runs the systemd-resolved of the Debian in $1 in mount and process namespaces
 # of its own, with LLMNR only, then the lines on standard input as commands,
-# each with its exit code. Start it with unshare --mount --pid --fork.
+# each with its exit code. It mounts in the folder $2. Start it with unshare
+# --uts --mount --pid --fork --kill-child; killing that ends all of it.
 set -e
-dir=$(mktemp -d)
-trap 'umount -l "$dir"; rmdir "$dir"' EXIT
+dir=$2
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$dir"
 mkdir "$dir/upper" "$dir/work" "$dir/root"
@@ -27,10 +27,11 @@ chroot "$dir/root" dbus-daemon --system --nofork --nopidfile &
 for _ in $(seq 100); do [ -S "$dir/root/run/dbus/system_bus_socket" ] && break; sleep 0.05; done
 chroot "$dir/root" /usr/lib/systemd/systemd-resolved &
 for _ in $(seq 100); do chroot "$dir/root" busctl status org.freedesktop.resolve1 >/dev/null 2>&1 && break; sleep 0.05; done
+scopes() { chroot "$dir/root" resolvectl --no-pager status eth0 2>/dev/null | grep -q 'LLMNR/IPv4.*LLMNR/IPv6'; }
+for _ in $(seq 100); do scopes && break; sleep 0.05; done
 echo READY
 while read -r line; do
 	code=0
 	chroot "$dir/root" timeout 20 sh -c "$line" </dev/null 2>&1 || code=$?
 	echo "EXIT $code"
 done
-kill %2 %1 2>/dev/null || true
