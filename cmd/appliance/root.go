@@ -65,7 +65,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 unhealthy,
 	})
 	inv.addFlags(root)
 	root.AddCommand(
-		run, newStatus(inv), newDoctor(inv), newDiscover(inv), newURL(inv), newName(inv),
+		run, newStatus(inv), newDoctor(inv), newReport(inv), newDiscover(inv), newURL(inv), newName(inv),
 		newPub(inv), newSub(inv), newChat(inv),
 		newAdmin(inv), newNet(inv), newConfig(inv), newBackup(inv), newRestore(inv), newUpdate(inv), newVersion(inv),
 		newCard(), newHostname(inv), newMan(root),

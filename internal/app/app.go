@@ -17,6 +17,7 @@ import (
 	"server22.local/appliance/discovery"
 	"server22.local/appliance/discovery/llmnr"
 	"server22.local/appliance/internal/admin"
+	"server22.local/appliance/internal/blackbox"
 	"server22.local/appliance/internal/clock"
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/gcpace"
@@ -60,6 +61,7 @@ type App struct {
 	front   parts // what strangers meet: ends first
 	back    parts // what keeps things
 	reloads chan chan<- error
+	box     *blackbox.Box // nil where it cannot be kept
 	events  *eventRing
 	account *admin.Account
 	clock   *clock.Clock
@@ -120,6 +122,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.firstLook(listeners)
 	a.warnOfConfig()
 	a.warnOfCard(cardProblems)
+	a.openBox()
 	return a.serve(ctx, listeners)
 }
 
@@ -211,6 +214,7 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 	}
 	a.front.wait()
 	a.data.bus.Close()
+	a.record(blackbox.KindStop, "")
 	stopBack()
 	a.back.wait()
 	return err
@@ -272,6 +276,7 @@ func (a *App) buildNetwork(ctx context.Context) (err error) {
 func (a *App) startBack(ctx context.Context) {
 	for _, part := range []part{
 		{"store", a.data.store.Run},
+		{"black box", a.runBox},
 		{"network", a.observer.Run},
 	} {
 		a.back.start(ctx, part)
@@ -286,6 +291,7 @@ func (a *App) startFront(ctx context.Context) {
 		{"reload", a.followReloads},
 		{"control socket", a.controlServer().Run},
 		{"console", a.followIssue},
+		{"witness", a.witness},
 		{"clock", a.followClock},
 		{"systemd", a.followHealth},
 		{"watchdog", systemd.Watchdog{Check: a.selfCheck, Failed: func(err error) { a.log.Error("self-check failed", "err", err) }}.Run},

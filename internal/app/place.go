@@ -93,11 +93,24 @@ func (s site) visible() []netip.Addr {
 			}
 		}
 	}
-	slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
+	slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return reach(a) - reach(b) })
 	if len(addrs) == 0 {
 		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	}
 	return addrs
+}
+
+// reach orders addresses by how many devices can open them: a link-local one
+// is for a laptop on the cable, when nothing else is there.
+func reach(addr netip.Addr) int {
+	switch {
+	case addr.IsLinkLocalUnicast():
+		return 2
+	case addr.Is6():
+		return 1
+	default:
+		return 0
+	}
 }
 
 // links are those that visitors may come by.

@@ -39,7 +39,7 @@ var rules = []struct {
 // (pub, sub and chat of the client, discover of the browser, net of netcfg).
 var verbs = []string{
 	"internal/app", "internal/config", "internal/control",
-	"systemd", "realtime/client/...", "discovery/...", "netcfg", "internal/card", "internal/update",
+	"systemd", "realtime/client/...", "discovery/...", "netcfg", "internal/card", "internal/update", "internal/blackbox",
 }
 
 // domains never import each other, nor anything of the daemon.
