@@ -25,7 +25,7 @@ func TestClientVersion2(t *testing.T) {
 }
 
 func TestPythonClient(t *testing.T) {
-	python := need.Command(t, "python3")[0]
+	python := need.Command(t, "/usr/bin/python3")[0] // the one for which Debian has packages
 	if err := exec.Command(python, "-c", "import socketio, websocket").Run(); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal("this test needs python3-socketio and python3-websocket")

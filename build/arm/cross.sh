@@ -20,7 +20,7 @@ tarball() { # target
   tree=$(mktemp -d)
   install -D -m 755 "$dist/bin/$1/appliance" "$tree/$name/appliance"
   install -m 755 build/arm/tarball/install.sh "$tree/$name/install.sh"
-  install -m 644 LICENSE README.md "$tree/$name/"
+  install -m 644 LICENSE README.md "$dist/NOTICES" "$tree/$name/"
   mkdir "$tree/$name/systemd"
   cp -r systemd/*.service systemd/*.socket systemd/sysusers.d systemd/tmpfiles.d systemd/sysctl.d "$tree/$name/systemd/"
   tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --mode='u+rwX,go+rX,go-w' \
@@ -30,6 +30,7 @@ tarball() { # target
 
 mkdir -p "$dist"
 rm -f "$dist"/*.tar.gz "$dist/SHA256SUMS"
+build/arm/notices.sh > "$dist/NOTICES"
 for target in $targets; do
   build "$target"
   tarball "$target"

@@ -17,6 +17,7 @@ files() { # tree target
   install -D -m 644 build/arm/deb/appliance.toml "$1/etc/appliance/appliance.toml"
   install -D -m 644 build/arm/deb/copyright "$1/usr/share/doc/appliance/copyright"
   install -D -m 644 build/arm/deb/lintian-overrides "$1/usr/share/lintian/overrides/appliance"
+  gzip -9n < "$dist/NOTICES" > "$1/usr/share/doc/appliance/NOTICES.gz"
   changelog | gzip -9n > "$1/usr/share/doc/appliance/changelog.gz"
   manuals "$1/usr/share/man/man1"
   completions "$1"
