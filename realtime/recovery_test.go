@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"server22.local/appliance/internal/need"
 	"server22.local/appliance/realtime"
 	"server22.local/appliance/realtime/recovery"
 	"server22.local/appliance/test/node"
@@ -57,6 +58,7 @@ func (r *restartable) stop(t *testing.T) {
 }
 
 func TestRecoveryAfterRestart(t *testing.T) {
+	need.Command(t, "node")
 	file := filepath.Join(t.TempDir(), "recovery")
 	first, addr := startRestartable(t, "127.0.0.1:0", file)
 	script := node.Run(t, "testdata/restart.js", "http://"+addr)

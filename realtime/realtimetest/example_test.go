@@ -55,6 +55,7 @@ func ExampleServer_Unplug() {
 			synctest.Wait()
 			time.AfterFunc(time.Hour, server.Plug)
 			n, err := client.Ask[int](t.Context(), s, "double", 21) // waits for the connection
+			synctest.Wait()                                         // OnConnect may still run
 			fmt.Println(n, err, "after", time.Since(began).Round(5*time.Minute))
 		})
 	}
