@@ -2,7 +2,6 @@ package httpd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -98,25 +97,25 @@ func (s *Server) OnShutdown(f func()) { s.http.RegisterOnShutdown(f) }
 
 // Run serves until the context ends, then stops accepting, and gives the
 // requests that are being answered the grace time.
+//
+// The listeners are closed first, and only when no accepting goroutine is left
+// are the connections looked at: http.Server.Shutdown by itself overlooks one
+// that was accepted and is not yet tracked, and its client would get nothing.
 func (s *Server) Run(ctx context.Context, grace time.Duration) error {
 	var group errgroup.Group
 	for _, l := range s.cfg.Listeners {
 		group.Go(func() error {
-			if err := s.http.Serve(s.limit.listen(l)); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.http.Serve(s.limit.listen(l)); ctx.Err() == nil {
 				return fmt.Errorf("serving on %v: %w", l.Addr(), err)
 			}
 			return nil
 		})
 	}
-	ended := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(ended)
-		s.shutdown(grace)
-	})
+	stop := context.AfterFunc(ctx, func() { closeAll(s.cfg.Listeners) })
 	close(s.ready)
 	err := group.Wait()
 	if !stop() {
-		<-ended // Serve returns when the shutdown begins
+		s.shutdown(grace)
 	}
 	return err
 }

@@ -60,6 +60,7 @@ func buildPackages() (debs []string, failure string) {
 	if err != nil {
 		return nil, err.Error()
 	}
+	packagesDir = dir
 	for _, version := range []string{"0.0.1", "0.0.2"} {
 		for _, script := range []string{"cross.sh", "deb.sh"} {
 			cmd := exec.Command(filepath.Join(project, "build/arm", script))
@@ -73,12 +74,13 @@ func buildPackages() (debs []string, failure string) {
 	return debs, ""
 }
 
+// packagesDir is where packages builds to; it goes with the tests.
+var packagesDir string
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dirs, err := filepath.Glob(filepath.Join(os.TempDir(), "appliance-packages-*")); err == nil {
-		for _, d := range dirs {
-			os.RemoveAll(d)
-		}
+	if packagesDir != "" {
+		os.RemoveAll(packagesDir)
 	}
 	os.Exit(code)
 }
