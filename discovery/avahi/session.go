@@ -239,7 +239,7 @@ func (s *session) groupChanged(path dbus.ObjectPath, state int32, reason string)
 		switch state {
 		case groupEstablished:
 			g.held = true
-			s.log.Info("the name is published", "name", g.label())
+			s.log.Info("the name is published", "name", g.fqdn(g.label()))
 		case groupCollision:
 			s.conflict(g)
 		case groupFailure:

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"server22.local/appliance/discovery"
+	"server22.local/appliance/discovery/avahi"
 	"server22.local/appliance/discovery/llmnr"
 	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/blackbox"
@@ -78,7 +79,10 @@ type App struct {
 	observer  *netcfg.Configurator // of this process: it may do more than observe
 	network   network              // whoever configures the interface
 	responder *discovery.Responder // nil where discovery is off
+	publisher *avahi.Publisher     // nil where that is off
 	llmnr     *llmnr.Responder     // nil where that is off
+
+	throughAvahi atomic.Bool // whether publisher, and not responder, is at work
 }
 
 // New returns an appliance that holds nothing yet.
@@ -238,6 +242,7 @@ func (a *App) build(ctx context.Context) (err error) {
 		if a.responder, err = a.newResponder(a.cfg(), *a.site.Load()); err != nil {
 			return err
 		}
+		a.publisher = a.newPublisher(a.cfg(), *a.site.Load())
 		if a.llmnr, err = a.newBareName(a.cfg(), *a.site.Load()); err != nil {
 			return err
 		}
@@ -297,7 +302,10 @@ func (a *App) startFront(ctx context.Context) {
 		{"watchdog", systemd.Watchdog{Check: a.selfCheck, Failed: func(err error) { a.log.Error("self-check failed", "err", err) }}.Run},
 	}
 	if a.responder != nil {
-		list = append(list, part{"discovery", a.responder.Run}, part{"names", a.followNames})
+		list = append(list, part{"discovery", a.announce}, part{"names", a.followNames})
+	}
+	if a.publisher != nil {
+		list = append(list, part{"avahi", a.followPublished})
 	}
 	if a.llmnr != nil {
 		list = append(list, part{"llmnr", a.llmnr.Run}, part{"bare name", a.followBareName})
@@ -323,6 +331,9 @@ func (a *App) followNetwork(ctx context.Context) error {
 			}
 			if a.responder != nil {
 				a.responder.SetInterfaces(linksFor(snapshot))
+			}
+			if a.publisher != nil {
+				a.publisher.Set(a.published(a.cfg(), *a.site.Load()))
 			}
 			if a.llmnr != nil {
 				a.llmnr.SetInterfaces(linksFor(snapshot))

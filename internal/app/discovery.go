@@ -150,11 +150,17 @@ func publishable(addrs []netcfg.Addr) []netip.Prefix {
 // followNames tells the others what we are called on the network.
 func (a *App) followNames(ctx context.Context) error {
 	for state := range a.responder.Watch(ctx) {
-		a.update(func(s *site) { s.names = namesOf(state) })
-		a.setBareName(state.Host())
-		a.reportConflict(state.Host())
+		if !a.throughAvahi.Load() {
+			a.named(state)
+		}
 	}
 	return nil
+}
+
+func (a *App) named(state discovery.State) {
+	a.update(func(s *site) { s.names = namesOf(state) })
+	a.setBareName(state.Host())
+	a.reportConflict(state.Host())
 }
 
 // namesOf are the names by which browsers find us, the host's first.
@@ -189,6 +195,9 @@ func (a *App) reportConflict(host discovery.NameState) {
 func (a *App) rename(before, next *config.Loaded) {
 	if a.responder == nil {
 		return
+	}
+	if a.publisher != nil {
+		a.publisher.Set(a.published(next, *a.site.Load()))
 	}
 	if before.Name != next.Name {
 		if err := a.responder.Rename(next.Name); err != nil {
