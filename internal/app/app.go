@@ -17,6 +17,7 @@ import (
 	"server22.local/appliance/discovery"
 	"server22.local/appliance/discovery/avahi"
 	"server22.local/appliance/discovery/llmnr"
+	"server22.local/appliance/discovery/nbns"
 	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/blackbox"
 	"server22.local/appliance/internal/clock"
@@ -81,6 +82,7 @@ type App struct {
 	responder *discovery.Responder // nil where discovery is off
 	publisher *avahi.Publisher     // nil where that is off
 	llmnr     *llmnr.Responder     // nil where that is off
+	nbns      *nbns.Responder      // nil where that is off
 
 	throughAvahi atomic.Bool // whether publisher, and not responder, is at work
 }
@@ -243,6 +245,7 @@ func (a *App) build(ctx context.Context) (err error) {
 			return err
 		}
 		a.publisher = a.newPublisher(a.cfg(), *a.site.Load())
+		a.nbns = a.newNetBIOSName(a.cfg(), *a.site.Load())
 		if a.llmnr, err = a.newBareName(a.cfg(), *a.site.Load()); err != nil {
 			return err
 		}
@@ -310,6 +313,9 @@ func (a *App) startFront(ctx context.Context) {
 	if a.llmnr != nil {
 		list = append(list, part{"llmnr", a.llmnr.Run}, part{"bare name", a.followBareName})
 	}
+	if a.nbns != nil {
+		list = append(list, part{"nbns", a.nbns.Run})
+	}
 	for _, part := range list {
 		a.front.start(ctx, part)
 	}
@@ -337,6 +343,9 @@ func (a *App) followNetwork(ctx context.Context) error {
 			}
 			if a.llmnr != nil {
 				a.llmnr.SetInterfaces(linksFor(snapshot))
+			}
+			if a.nbns != nil {
+				a.nbns.SetInterfaces(linksFor(snapshot))
 			}
 			a.health.Clear("network")
 		}

@@ -6,6 +6,7 @@ import (
 
 	"server22.local/appliance/discovery"
 	"server22.local/appliance/discovery/llmnr"
+	"server22.local/appliance/discovery/nbns"
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/health"
 )
@@ -20,6 +21,18 @@ func (a *App) newBareName(cfg *config.Loaded, s site) (*llmnr.Responder, error) 
 		Interfaces: linksFor(s.snapshot),
 		Filter:     linkFilter(cfg.Discovery.Interfaces),
 		Logger:     a.log.With("part", "llmnr"),
+	})
+}
+
+// newNetBIOSName makes what answers very old Windows, nil where that is off.
+func (a *App) newNetBIOSName(cfg *config.Loaded, s site) *nbns.Responder {
+	if !cfg.Discovery.NBNS {
+		return nil
+	}
+	return nbns.New(nbns.Config{
+		Interfaces: linksFor(s.snapshot),
+		Filter:     linkFilter(cfg.Discovery.Interfaces),
+		Logger:     a.log.With("part", "nbns"),
 	})
 }
 
@@ -48,7 +61,13 @@ func (a *App) reportBareConflict(state llmnr.State) {
 
 // setBareName lets the bare name be the one that is ours with .local.
 func (a *App) setBareName(host discovery.NameState) {
-	if a.llmnr == nil || !host.Held {
+	if !host.Held {
+		return
+	}
+	if a.nbns != nil {
+		a.nbns.SetName(host.Label())
+	}
+	if a.llmnr == nil {
 		return
 	}
 	if err := a.llmnr.SetName(host.Label()); err != nil {
