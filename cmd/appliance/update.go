@@ -92,7 +92,7 @@ func checkCard() error {
 		}
 		return nil
 	}
-	if _, err := os.Stat("/var/lib/dpkg/info/appliance.list"); err == nil {
+	if exe, err := os.Executable(); err == nil && exec.Command("dpkg-query", "--search", exe).Run() == nil {
 		return &failure{exitRefused, errors.New("the package manager updates this system"), "apt install ./appliance_VERSION_ARCH.deb"}
 	}
 	return &failure{exitRefused, errors.New("this system is not a card of ours"), "replace the binary and restart the service; install.sh of the tarball does both"}
