@@ -115,6 +115,9 @@ func whole(t *testing.T, dir string, acked int) {
 func kill(p *os.Process) { _ = p.Kill() }
 
 func TestKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts this test binary again, which an emulator cannot")
+	}
 	for _, n := range []int{1, 500, 1500} {
 		dir := t.TempDir()
 		whole(t, dir, writeIn(t, dir, n, kill))

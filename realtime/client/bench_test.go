@@ -53,7 +53,7 @@ func BenchmarkEmit(b *testing.B) {
 		arg  any
 	}{{"string", strings.Repeat("x", 100)}, {"struct", message{"sensors/kitchen", 21.5}}, {"bytes", make([]byte, 100)}} {
 		b.Run(value.name, func(b *testing.B) {
-			c, err := client.New("http://nowhere.test", client.Options{Buffer: 1 << 40})
+			c, err := client.New("http://nowhere.test", client.Options{Buffer: 1 << 30})
 			if err != nil {
 				b.Fatal(err)
 			}

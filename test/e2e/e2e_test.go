@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"server22.local/appliance/internal/need"
 )
 
 func TestMain(m *testing.M) {
@@ -39,6 +41,7 @@ var (
 // binary builds the appliance, once.
 func binary(t testing.TB) string {
 	t.Helper()
+	need.Command(t, "go")
 	buildOnce.Do(func() {
 		if binDir, buildErr = os.MkdirTemp("", "appliance-e2e-"); buildErr != nil {
 			return
