@@ -109,7 +109,7 @@ func (s *Socket) admit() bool {
 	if s.state.Load() != joining {
 		return false
 	}
-	_ = s.transmit(s.greeting(), sendFlags{}) // it may be gone already
+	s.greet()
 	for _, p := range s.early {
 		s.conn.link.Send(p, engineio.SendOptions{})
 	}
@@ -117,6 +117,15 @@ func (s *Socket) admit() bool {
 	s.ns.live.add(s)
 	s.state.Store(connected)
 	return true
+}
+
+// greet tells the client that it is connected, before anything else reaches
+// it. It may be gone already.
+func (s *Socket) greet() {
+	forms := form{packet: s.greeting()}
+	if p, err := forms.of(s.conn); err == nil {
+		s.conn.link.Send(p, engineio.SendOptions{Ahead: !s.conn.legacy})
+	}
 }
 
 // greeting is the CONNECT of the server; Socket.IO 2 has no data in it.

@@ -309,6 +309,7 @@ func (c *conn) reply(code int) {
 	s := c.socket
 	s.mu.Lock()
 	s.push(item{packet: &Packet{flat: frame.AppendClose(nil, code)}, plain: true})
+	s.resting = false // the peer listens no more
 	s.mu.Unlock()
 	sc := takeScratch()
 	s.flush(sc)

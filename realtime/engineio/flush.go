@@ -13,6 +13,8 @@ const (
 	inlineFlush = 32
 	// lateFlush is how long output may wait for the handler that caused it.
 	lateFlush = 5 * time.Millisecond
+	// headStart is how long a packet that goes ahead is ahead of what follows.
+	headStart = 2 * time.Millisecond
 )
 
 // Batch collects sockets that have something to write. The zero value is
@@ -169,13 +171,16 @@ func (l *lateList) flush() {
 func (s *Socket) flush(sc *scratch) {
 	s.mu.Lock()
 	s.handed = false
-	for !s.writing && len(s.queue) > 0 {
+	for !s.writing && len(s.queue) > 0 && !s.rests() {
 		if s.ws == nil {
 			s.releasePoll()
 			break
 		}
 		s.writing = true
 		sc.items = s.take(sc.items[:0])
+		if sc.items[len(sc.items)-1].ahead {
+			s.rest()
+		}
 		c := s.ws
 		s.mu.Unlock()
 		rest, err := c.tryWrite(sc)
@@ -198,6 +203,24 @@ func (s *Socket) flush(sc *scratch) {
 		s.ws.nc.Close()
 	}
 }
+
+// rest lets nothing follow for a while; mu is held.
+func (s *Socket) rest() {
+	s.resting = true
+	time.AfterFunc(headStart, func() {
+		s.mu.Lock()
+		s.resting = false
+		flush := len(s.queue) > 0 && s.schedule()
+		s.mu.Unlock()
+		if flush {
+			s.hand(nil)
+		}
+	})
+}
+
+// rests says whether what is queued has to wait, which it does not at the end;
+// mu is held.
+func (s *Socket) rests() bool { return s.resting && s.state == open }
 
 // drain writes while the peer is slow; it ends when all is written.
 func (s *Socket) drain(c *conn, rest [][]byte) {

@@ -1,12 +1,16 @@
 package engineio
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // item is a packet in the queue of one socket.
 type item struct {
 	packet   *Packet
 	volatile bool
 	plain    bool // not to be compressed
+	ahead    bool // what follows waits a little
 }
 
 // spillItems is the size of the blocks that a queue borrows when more than a
@@ -55,10 +59,22 @@ func (q *sendQueue) takeBack(p *Packet) {
 	q.queued -= p.size
 }
 
-// take moves all that is queued to dst.
+// take moves what may be written together to dst: all that is queued, or all
+// up to a packet that goes ahead.
 func (q *sendQueue) take(dst []item) []item {
-	dst = append(dst, q.queue...)
-	q.clear()
+	n := len(q.queue)
+	if i := slices.IndexFunc(q.queue, func(it item) bool { return it.ahead }); i >= 0 {
+		n = i + 1
+	}
+	dst = append(dst, q.queue[:n]...)
+	if n == len(q.queue) {
+		q.clear()
+		return dst
+	}
+	for _, it := range q.queue[:n] {
+		q.queued -= it.packet.size
+	}
+	q.queue = slices.Delete(q.queue, 0, n)
 	return dst
 }
 

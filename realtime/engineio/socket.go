@@ -32,6 +32,12 @@ type SendOptions struct {
 	// Uncompressed sends the packet as it is even where compression was
 	// agreed.
 	Uncompressed bool
+	// Ahead writes the packet at once even if the socket is corked, and what
+	// follows a moment later, over WebSocket. A client that adds handlers
+	// because of this packet then has them when the next one comes: Node's ws
+	// hands out all frames of one read before a promise that waits for the
+	// first of them goes on.
+	Ahead bool
 	// Batch collects the sockets that have something to write, so that a
 	// broadcast hands them over in one go; nil hands over this one at once.
 	// Nothing may be written before Batch.Flush.
@@ -76,6 +82,7 @@ type Socket struct {
 	writing bool        // somebody is writing to ws, and will look again when done
 	corks   int         // how many will flush when they are done
 	late    bool        // listed to be flushed even if the deliverer is not done
+	resting bool        // a packet has gone ahead, and nothing follows yet
 }
 
 // state is the life of a socket: it only grows.
@@ -152,8 +159,9 @@ func (s *Socket) Send(p *Packet, o SendOptions) bool {
 		s.mu.Unlock()
 		return s.overflow(p, o)
 	}
-	s.push(item{packet: p, volatile: o.Volatile, plain: o.Uncompressed})
-	flush := s.schedule()
+	ahead := o.Ahead && s.ws != nil // a poll takes all there is, which spares a round trip
+	s.push(item{packet: p, volatile: o.Volatile, plain: o.Uncompressed, ahead: ahead})
+	flush := s.schedule() || ahead && s.overtake()
 	s.mu.Unlock()
 	if flush {
 		s.hand(o.Batch)
@@ -217,6 +225,15 @@ func (s *Socket) schedule() bool {
 			s.late = true
 			s.server.late.add(s)
 		}
+		return false
+	}
+	s.handed = true
+	return true
+}
+
+// overtake is schedule for what does not wait until corks are gone; mu is held.
+func (s *Socket) overtake() bool {
+	if s.handed || s.writing {
 		return false
 	}
 	s.handed = true
