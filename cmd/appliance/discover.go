@@ -39,13 +39,14 @@ name, address to open, and where it was found. Exits with 1 if there is none.`,
 				return inv.printJSON(services)
 			}
 			if len(services) == 0 {
-				return &failure{exitFailed, fmt.Errorf("nobody answers"), "--all lists every web server; --wait 10s gives slow networks more time"}
+				return &failure{exitFailed, fmt.Errorf("nobody answers"), "--all lists every web server; --timeout 10 gives slow networks more time"}
 			}
 			return inv.printServices(services)
 		},
 	}
 	f := cmd.Flags()
-	f.DurationVarP(&wait, "wait", "w", 2*time.Second, "listen for this `TIME`")
+	wait = 2 * time.Second
+	f.VarP(seconds{&wait}, "timeout", "W", "listen for this `TIME`")
 	f.BoolVar(&all, "all", false, "list every web server")
 	f.StringVar(&typ, "type", pagesType, "list services of this `TYPE`, as in _ssh._tcp")
 	f.BoolVar(&asJSON, "json", false, "print JSON")

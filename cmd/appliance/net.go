@@ -306,7 +306,7 @@ That holds over crashes and power cuts too.`,
 			return inv.askNet(cmd.Context(), http.MethodPost, "/api/v1/net/reload", nil, nil)
 		},
 	}
-	cmd.Flags().DurationVar(&trial, "confirm", 0, "take the changes back after this `TIME` unless they are confirmed")
+	cmd.Flags().Var(seconds{&trial}, "confirm", "take the changes back after this `TIME` unless they are confirmed")
 	return cmd
 }
 

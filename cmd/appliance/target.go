@@ -31,7 +31,7 @@ type target struct {
 // addFlags adds the flags of verbs that have a target.
 func (t *target) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&t.url, "url", "u", os.Getenv("APPLIANCE_URL"), "`URL` of the appliance (default: the one on this machine, else that of the configured name)")
-	cmd.Flags().DurationVarP(&t.timeout, "timeout", "W", 0, "give up after this `TIME`, as in 10s, and exit with 124")
+	cmd.Flags().VarP(seconds{&t.timeout}, "timeout", "W", "give up after this `TIME`, as in 10 or 1m, and exit with 124")
 }
 
 // bound gives the context of a verb its time.

@@ -28,7 +28,7 @@ func TestDiscover(t *testing.T) {
 		return out
 	}
 	netnstest.Eventually(t, 15*time.Second, "both are found", func() bool {
-		out := run("discover", "--wait", "1s")
+		out := run("discover", "--timeout", "1s")
 		return strings.Contains(out, "http://kitchen.local/ ") && strings.Contains(out, "http://cellar.local:8080/")
 	})
 	if out := run("pub", "-r", "--url", "http://kitchen.local/", "lab/temp", "21.5"); out != "" {
