@@ -3,6 +3,7 @@ package avahi
 import (
 	"reflect"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/godbus/dbus/v5"
@@ -73,14 +74,14 @@ func (g *group) label() string {
 // fqdn is a complete name in the form of [discovery.NameState].
 func (g *group) fqdn(label string) string {
 	if g.kind == discovery.ServiceName {
-		escaped := ""
+		var escaped strings.Builder
 		for _, r := range label {
 			if r == '.' || r == '\\' {
-				escaped += `\`
+				escaped.WriteString(`\`)
 			}
-			escaped += string(r)
+			escaped.WriteString(string(r))
 		}
-		return escaped + "." + g.typ + ".local."
+		return escaped.String() + "." + g.typ + ".local."
 	}
 	return label + ".local."
 }
