@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"server22.local/appliance/internal/need"
 )
 
 // daemonConfig is read by the program that DAEMON names.
@@ -24,14 +27,18 @@ aliases = ["chat"]
 listen = [":8080"]
 `
 
-// TestDaemon judges a whole program, as it is installed, instead of the
-// library: DAEMON=/path/of/appliance go test -run Daemon ./discovery
+// TestDaemon judges the whole program instead of the library: the one that
+// DAEMON names, or that of this module.
 func TestDaemon(t *testing.T) {
+	t.Parallel()
 	daemon := os.Getenv("DAEMON")
 	if daemon == "" {
-		t.Skip("DAEMON names no program")
+		need.Command(t, "go")
+		daemon = filepath.Join(t.TempDir(), "appliance")
+		if out, err := exec.Command("go", "build", "-o", daemon, "../cmd/appliance").CombinedOutput(); err != nil {
+			t.Fatalf("building the program: %v: %s", err, out)
+		}
 	}
-	t.Parallel()
 	c := newCable(t)
 	d := c.device(2)
 	d.Addr("eth0", "2001:db8:53::2/64")
@@ -79,7 +86,7 @@ func TestDaemon(t *testing.T) {
 	ask("2.0.53.10.in-addr.arpa.", dns.TypePTR, host)
 	ask("_http._tcp.local.", dns.TypePTR, instance)
 	ask(instance, dns.TypeSRV, "0 0 8080 "+host)
-	ask("_services._dns-sd._udp.local.", dns.TypePTR, "_http._tcp.local.")
+	ask("_services._dns-sd._udp.local.", dns.TypePTR, "_http._tcp.local.", "_socketio._tcp.local.")
 
 	// The kernel's events.
 	time.Sleep(1100 * time.Millisecond)
