@@ -40,6 +40,7 @@ type Configurator struct {
 	// lastRevert is why the last trial ended without confirmation.
 	lastRevert string
 	quarrel    quarrel
+	leaving    bool   // we configured, and shall only observe: what is ours must go
 	failing    string // the last error of applying, to log it once
 	resolver   string // the last error of the resolver file, likewise
 
@@ -274,8 +275,13 @@ func (c *Configurator) reconcile() error {
 		c.link.considerLinkLocal()
 	}
 	if !c.configures() {
+		if c.leaving && c.link != nil {
+			c.leaving = false
+			c.letGo(c.link)
+		}
 		return nil
 	}
+	c.leaving = false
 	observed, err := observe(c.kernel, observedResolvConf(c.config))
 	if err != nil {
 		return err

@@ -144,6 +144,7 @@ func (c *Configurator) use(settings Settings) {
 		c.link.disconnect()
 		c.link = nil
 	}
+	c.leaving = c.settings.Mode != ModeObserve
 	c.settings = settings
 	c.look(c.watcher.Latest())
 }
@@ -260,6 +261,7 @@ func (c *Configurator) resumeTrial() {
 		return
 	}
 	c.lastRevert = "the program ended before they were confirmed"
+	c.leaving = true
 	c.config.Log.Warn("settings reverted", "because", c.lastRevert)
 	if err := c.removeTrial(); err != nil {
 		c.config.Log.Warn("cannot end the trial", "err", err)

@@ -63,3 +63,20 @@ func TestTrialEndsByACrash(t *testing.T) {
 	again.lacks("10.82.1.40/24", soon)
 	again.complains("the program ended")
 }
+
+// What was only observed before the trial is only observed after it, and
+// nothing of ours is left.
+func TestTrialRevertsToObserving(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	d := n.start(Settings{Mode: ModeObserve})
+	d.tell("try " + newAddress)
+	d.has("10.82.1.40/24", soon)
+	d.lacks("10.82.1.40/24", 8*time.Second)
+
+	d.tell("try " + newAddress)
+	d.has("10.82.1.40/24", soon)
+	d.Kill()
+	again := n.start(Settings{Mode: ModeObserve}, d)
+	again.lacks("10.82.1.40/24", soon)
+}
