@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -241,12 +242,11 @@ func addresses(list ...string) (all []netip.Addr) {
 // copyProgram puts the test's program where everybody may run it.
 func copyProgram(t *testing.T, path string) {
 	t.Helper()
-	data, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, data, 0o755); err != nil {
-		t.Fatal(err)
+	// Another process writes the copy: a program that a test beside this one
+	// starts meanwhile could inherit the descriptor, and the copy would be busy
+	// (https://go.dev/issue/22315).
+	if out, err := exec.Command("install", "-m", "755", "/proc/"+strconv.Itoa(os.Getpid())+"/exe", path).CombinedOutput(); err != nil {
+		t.Fatalf("copying the program: %v: %s", err, out)
 	}
 }
 
