@@ -63,7 +63,7 @@ within 400 serves /healthz || fail "it does not serve"
 say "serving"
 within 60 serves /readyz || fail "it is not ready"
 serves /api/v1/status | grep -q '"source": "dhcp"' || fail "no address by DHCP"
-grep -aq 'http://server22.local/' "$work/console" || fail "the console does not say where it is open"
+within 60 grep -aq 'http://server22.local/' "$work/console" || fail "the console does not say where it is open"
 
 say "1,000 messages by socket.io-client, and the power goes in their middle"
 NODE_PATH=test/node/node_modules node test/e2e/testdata/say.js "http://127.0.0.1:$port/" lobby 1000 > "$work/said" &
