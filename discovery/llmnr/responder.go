@@ -211,7 +211,11 @@ func (r *Responder) State() State {
 func (r *Responder) state() State {
 	s := State{Name: r.want.name}
 	for _, l := range r.links {
-		s.Links = append(s.Links, l.state())
+		link := l.state()
+		if l.name != s.Name { // it answers the former name until Run sees the change
+			link.Phase, link.Rival = Checking, netip.Addr{}
+		}
+		s.Links = append(s.Links, link)
 	}
 	slices.SortFunc(s.Links, func(a, b LinkState) int {
 		return cmp.Or(cmp.Compare(a.Interface, b.Interface), cmp.Compare(a.Family, b.Family))

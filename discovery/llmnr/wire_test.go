@@ -236,6 +236,11 @@ func TestChange(t *testing.T) {
 	if err := r.SetName("kitchen"); err != nil {
 		t.Fatal(err)
 	}
+	for _, link := range r.State().Links {
+		if link.Phase != Checking {
+			t.Errorf("right after the change the new name is %s on %s", link.Phase, link.Interface)
+		}
+	}
 	waitPhase(t, r, Held)
 	if m, _ := exchange(t, s, pack(t, question("server22.", dns.TypeA)), ipv4.group()); m != nil {
 		t.Errorf("the old name is answered: %v", m)
