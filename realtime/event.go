@@ -1,7 +1,6 @@
 package realtime
 
 import (
-	"fmt"
 	"sync/atomic"
 
 	"server22.local/appliance/realtime/packet"
@@ -11,45 +10,10 @@ import (
 type Value = packet.Value
 
 // Args are the arguments of an event or an acknowledgement.
-type Args []Value
+type Args = packet.Args
 
-// Scan decodes the first arguments into what the pointers point to. Where
-// there are fewer arguments, the rest is left as it is. The error is an
-// *ArgumentError.
-func (a Args) Scan(into ...any) error {
-	for i, v := range into {
-		if i >= len(a) {
-			return nil
-		}
-		if err := a[i].Decode(v); err != nil {
-			return &ArgumentError{Index: i, Err: err}
-		}
-	}
-	return nil
-}
-
-// Any returns the arguments as they are emitted again.
-func (a Args) Any() []any {
-	values := make([]any, len(a))
-	for i, v := range a {
-		values[i] = v
-	}
-	return values
-}
-
-// ArgumentError says that a client's argument does not fit.
-type ArgumentError struct {
-	Index int // from 0
-	Err   error
-}
-
-// Error counts from 1, as people do.
-func (e *ArgumentError) Error() string {
-	return fmt.Sprintf("argument %d: %v", e.Index+1, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *ArgumentError) Unwrap() error { return e.Err }
+// ArgumentError says that an argument of the client's does not fit.
+type ArgumentError = packet.ArgumentError
 
 // Event is an event of a client on its way through the handlers.
 type Event struct {
