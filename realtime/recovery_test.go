@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"server22.local/appliance/internal/need"
 	"server22.local/appliance/realtime"
 	"server22.local/appliance/realtime/recovery"
 	"server22.local/appliance/test/node"
@@ -58,7 +57,7 @@ func (r *restartable) stop(t *testing.T) {
 }
 
 func TestRecoveryAfterRestart(t *testing.T) {
-	need.Command(t, "node")
+	node.Need(t)
 	file := filepath.Join(t.TempDir(), "recovery")
 	first, addr := startRestartable(t, "127.0.0.1:0", file)
 	script := node.Run(t, "testdata/restart.js", "http://"+addr)

@@ -67,7 +67,7 @@ func checkKept(t *testing.T, a *appliance, acked []string) {
 }
 
 func TestKill(t *testing.T) {
-	need.Command(t, "node")
+	node.Need(t)
 	state := t.TempDir()
 	a := start(t, state, "127.0.0.1:0")
 	acked := sayUntil(t, a, a.kill)
@@ -125,7 +125,7 @@ func command(t *testing.T, name string, args ...string) {
 // on, and what was acknowledged before is there.
 func TestDiskFull(t *testing.T) {
 	need.Root(t)
-	need.Command(t, "node")
+	node.Need(t)
 	state := t.TempDir()
 	if err := unix.Mount("tmpfs", state, "tmpfs", 0, "size=3m"); err != nil {
 		t.Fatal(err)

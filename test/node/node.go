@@ -32,15 +32,24 @@ type Script struct {
 	ended   chan struct{}
 }
 
+// Need asks for node and the packages, and returns the program and the folder
+// that has them. A test that starts something else before its script calls it
+// first.
+func Need(t testing.TB) (program, dir string) {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	dir = filepath.Dir(file)
+	program = need.Command(t, "node")[0]
+	need.NodeModule(t, dir, "socket.io-client")
+	return program, dir
+}
+
 // Run starts a script with arguments, or skips the test where node or the
 // packages are missing. The script finds the packages by require. It is killed
 // at the end of the test.
 func Run(t testing.TB, script string, args ...string) *Script {
 	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	dir := filepath.Dir(file)
-	node := need.Command(t, "node")[0]
-	need.NodeModule(t, dir, "socket.io-client")
+	node, dir := Need(t)
 
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	command := exec.CommandContext(ctx, node, append([]string{script}, args...)...)
