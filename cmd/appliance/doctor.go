@@ -37,7 +37,7 @@ and say what to do about what is wrong. Exits with 3 if something is.`,
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: [{subject, verdict, text, hint}]")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: [{code, subject, verdict, text, hint}]")
 	return cmd
 }
 
@@ -47,9 +47,9 @@ func (inv *invocation) printFindings(findings []app.Finding, asJSON bool) error 
 	}
 	table := tabwriter.NewWriter(inv.out, 0, 0, 2, ' ', 0)
 	for _, f := range findings {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Verdict, f.Subject, f.Text)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", f.Verdict, f.Code, f.Subject, f.Text)
 		if f.Hint != "" {
-			fmt.Fprintf(table, "\t\thint: %s\n", f.Hint)
+			fmt.Fprintf(table, "\t\t\thint: %s\n", f.Hint)
 		}
 	}
 	return table.Flush()

@@ -60,7 +60,7 @@ func (inv *invocation) report(ctx context.Context, w io.Writer) error {
 	}
 	section("doctor")
 	for _, f := range app.Examine(ctx, e) {
-		fmt.Fprintf(w, "%-8s %s: %s\n", f.Verdict, f.Subject, f.Text)
+		fmt.Fprintf(w, "%-8s %s %s: %s\n", f.Verdict, f.Code, f.Subject, f.Text)
 		if f.Hint != "" {
 			fmt.Fprintf(w, "%-8s hint: %s\n", "", f.Hint)
 		}

@@ -71,7 +71,7 @@ func writeStatus(w io.Writer, s app.Status) {
 	fmt.Fprintf(table, "administrator\t%s\n", s.Claim)
 	table.Flush()
 	for _, c := range s.Conditions {
-		fmt.Fprintf(w, "%s: %s\n", c.Severity, c.Text)
+		fmt.Fprintf(w, "%s %s: %s\n", c.Severity, c.Code, c.Text)
 		if c.Hint != "" {
 			fmt.Fprintf(w, "  hint: %s\n", c.Hint)
 		}

@@ -69,7 +69,7 @@ func (a *App) respond(ctx context.Context) error {
 func (a *App) publish(ctx context.Context) error {
 	const id = "avahi"
 	a.health.Set(health.Condition{
-		ID: id, Severity: health.Info, Text: "the name is published through avahi-daemon",
+		ID: id, Code: health.NameByAvahi, Severity: health.Info, Text: "the name is published through avahi-daemon",
 		Hint: `discovery.avahi = "never" answers beside it`,
 	})
 	a.throughAvahi.Store(true)

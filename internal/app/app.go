@@ -141,7 +141,7 @@ func (a *App) firstLook(listeners []net.Listener) {
 	first := site{listeners: listenerAddrs(listeners)}
 	snapshot, err := netcfg.Observe(netcfg.DefaultResolvConf)
 	if err != nil {
-		a.health.Set(health.Condition{ID: "network", Severity: health.Warning, Text: "the network cannot be observed: " + err.Error()})
+		a.health.Set(health.Condition{ID: "network", Code: health.NetUnseen, Severity: health.Warning, Text: "the network cannot be observed: " + err.Error()})
 	}
 	first.snapshot = snapshot
 	if a.cfg().Discovery.Enabled {
@@ -185,7 +185,7 @@ func (a *App) bareNames() []string {
 
 func (a *App) warnOfConfig() {
 	for i, warning := range a.cfg().Warnings {
-		a.health.Set(health.Condition{ID: fmt.Sprintf("config-%d", i+1), Severity: health.Warning, Text: warning, Hint: "'appliance config check' tells more"})
+		a.health.Set(health.Condition{ID: fmt.Sprintf("config-%d", i+1), Code: health.ConfigDoubt, Severity: health.Warning, Text: warning, Hint: "'appliance config check' tells more"})
 	}
 }
 

@@ -49,7 +49,7 @@ func (a *App) reportBareConflict(state llmnr.State) {
 	for _, link := range state.Links {
 		if link.Phase == llmnr.Conflict {
 			a.health.Set(health.Condition{
-				ID: id, Severity: health.Warning,
+				ID: id, Code: health.NameBareTaken, Severity: health.Warning,
 				Text: fmt.Sprintf("%s without .local is taken by %s on %s", state.Name, link.Rival.WithZone(""), link.Interface),
 				Hint: fmt.Sprintf("use %s.local, or take another name: appliance name NEW-NAME", state.Name),
 			})

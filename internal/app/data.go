@@ -109,7 +109,7 @@ func (a *App) storeFault(err error) {
 		return
 	}
 	a.health.Set(health.Condition{
-		ID: "store", Severity: health.Error, Text: "messages are not stored: " + err.Error(),
+		ID: "store", Code: health.DiskRefuses, Severity: health.Error, Text: "messages are not stored: " + err.Error(),
 		Hint: fmt.Sprintf("make room: 'df -h %s' shows how full the disk is", a.cfg().State),
 	})
 }

@@ -185,7 +185,7 @@ func (a *App) reportConflict(host discovery.NameState) {
 		by = host.Rival.Address.WithZone("").String()
 	}
 	a.health.Set(health.Condition{
-		ID: "name-conflict", Severity: health.Warning,
+		ID: "name-conflict", Code: health.NameTaken, Severity: health.Warning,
 		Text: fmt.Sprintf("%s is taken by %s; this is %s", wanted, by, host.Label()),
 		Hint: "appliance name NEW-NAME",
 	})

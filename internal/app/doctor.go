@@ -15,15 +15,17 @@ import (
 
 	"server22.local/appliance/internal/clock"
 	"server22.local/appliance/internal/config"
+	"server22.local/appliance/internal/health"
 	"server22.local/appliance/netcfg"
 )
 
 // Finding is one thing that the doctor has looked at. Its JSON form is stable.
 type Finding struct {
-	Subject string `json:"subject"`
-	Verdict string `json:"verdict"` // ok, info, warning or error
-	Text    string `json:"text"`
-	Hint    string `json:"hint,omitempty"`
+	Code    health.Code `json:"code"`
+	Subject string      `json:"subject"`
+	Verdict string      `json:"verdict"` // ok, info, warning or error
+	Text    string      `json:"text"`
+	Hint    string      `json:"hint,omitempty"`
 }
 
 // Examination is what the doctor starts from.
@@ -48,21 +50,21 @@ func Examine(ctx context.Context, e Examination) []Finding {
 	if e.Status != nil {
 		findings = append(findings, e.pages(ctx)...)
 		for _, c := range e.Status.Conditions {
-			findings = append(findings, Finding{c.ID, string(c.Severity), c.Text, c.Hint})
+			findings = append(findings, Finding{c.Code, c.ID, string(c.Severity), c.Text, c.Hint})
 		}
 	} else if !(&clock.Linux{}).Trusted() {
-		findings = append(findings, Finding{"clock", "info", "nobody has set this device's clock", "connect it to a network with a time server"})
+		findings = append(findings, Finding{health.ClockUnset, "clock", "info", "nobody has set this device's clock", "connect it to a network with a time server"})
 	}
 	return findings
 }
 
 func (e Examination) configuration() Finding {
-	f := Finding{Subject: "configuration", Verdict: "ok"}
+	f := Finding{Code: health.ConfigFine, Subject: "configuration", Verdict: "ok"}
 	switch {
 	case e.Err != nil:
-		f.Verdict, f.Text, f.Hint = "error", e.Err.Error(), "'appliance config check' shows every mistake"
+		f.Code, f.Verdict, f.Text, f.Hint = health.ConfigWrong, "error", e.Err.Error(), "'appliance config check' shows every mistake"
 	case len(e.Loaded.Warnings) > 0:
-		f.Verdict, f.Text = "warning", strings.Join(e.Loaded.Warnings, "; ")
+		f.Code, f.Verdict, f.Text = health.ConfigDoubt, "warning", strings.Join(e.Loaded.Warnings, "; ")
 	case len(e.Loaded.Files) == 0:
 		f.Text = "no file; the defaults apply"
 	default:
@@ -73,26 +75,26 @@ func (e Examination) configuration() Finding {
 
 func (e Examination) daemon() Finding {
 	if e.Status == nil {
-		return Finding{"daemon", "error", "none answers at " + e.Socket, "start it with 'appliance run', or 'systemctl start appliance'"}
+		return Finding{health.ServerSilent, "daemon", "error", "none answers at " + e.Socket, "start it with 'appliance run', or 'systemctl start appliance'"}
 	}
-	return Finding{"daemon", "ok", fmt.Sprintf("%s, version %s", e.Status.Name, e.Status.Version), ""}
+	return Finding{health.ServerFine, "daemon", "ok", fmt.Sprintf("%s, version %s", e.Status.Name, e.Status.Version), ""}
 }
 
 // roomy is how much a store needs to grow by while somebody looks for room.
 const roomy = 64 << 20
 
 func (e Examination) state() Finding {
-	f := Finding{Subject: "state folder", Verdict: "ok"}
+	f := Finding{Code: health.DiskFine, Subject: "state folder", Verdict: "ok"}
 	dir := e.Loaded.State
 	var space unix.Statfs_t
 	if err := unix.Statfs(nearestFolder(dir), &space); err != nil {
-		f.Verdict, f.Text = "error", fmt.Sprintf("%s: %v", dir, err)
+		f.Code, f.Verdict, f.Text = health.DiskUnusable, "error", fmt.Sprintf("%s: %v", dir, err)
 		return f
 	}
 	free := int64(space.Bavail) * int64(space.Bsize) // of 32 bits on ARM
 	f.Text = fmt.Sprintf("%s, %d MiB free", dir, free>>20)
 	if free < roomy {
-		f.Verdict, f.Hint = "warning", "messages are not stored when the disk is full; make room"
+		f.Code, f.Verdict, f.Hint = health.DiskShort, "warning", "messages are not stored when the disk is full; make room"
 	}
 	return f
 }
@@ -111,25 +113,25 @@ func nearestFolder(dir string) string {
 func (e Examination) network(ctx context.Context) []Finding {
 	snapshot, err := netcfg.Observe(netcfg.DefaultResolvConf)
 	if err != nil {
-		return []Finding{{"network", "error", err.Error(), ""}}
+		return []Finding{{health.NetUnseen, "network", "error", err.Error(), ""}}
 	}
 	var findings []Finding
 	for _, link := range (site{snapshot: snapshot}).links() {
 		findings = append(findings, examineLink(ctx, snapshot, link))
 	}
 	if len(findings) == 0 {
-		findings = append(findings, Finding{"network", "error", "no interface is up", "plug in a cable, or join a wireless network"})
+		findings = append(findings, Finding{health.NetDown, "network", "error", "no interface is up", "plug in a cable, or join a wireless network"})
 	}
 	return findings
 }
 
 func examineLink(ctx context.Context, snapshot *netcfg.Snapshot, link netcfg.Link) Finding {
-	f := Finding{Subject: link.Name, Verdict: "ok"}
+	f := Finding{Code: health.NetFine, Subject: link.Name, Verdict: "ok"}
 	var addrs []string
 	for _, a := range link.Addrs {
 		addrs = append(addrs, a.Prefix.String())
 		if a.Duplicate {
-			f.Verdict, f.Hint = "error", "another device has the same address"
+			f.Code, f.Verdict, f.Hint = health.NetDuplicate, "error", "another device has the same address"
 		}
 	}
 	f.Text = strings.Join(addrs, " ")
@@ -137,10 +139,10 @@ func examineLink(ctx context.Context, snapshot *netcfg.Snapshot, link netcfg.Lin
 		f.Text += ", configured by " + owner.Name
 	}
 	if len(addrs) == 0 {
-		f.Verdict, f.Text, f.Hint = "warning", "up, without an address", "'appliance net show' tells more"
+		f.Code, f.Verdict, f.Text, f.Hint = health.NetNoAddress, "warning", "up, without an address", "'appliance net show' tells more"
 	}
 	if !link.Carrier {
-		f.Verdict, f.Text, f.Hint = "info", "up, and nothing is plugged in", ""
+		f.Code, f.Verdict, f.Text, f.Hint = health.NetNoCable, "info", "up, and nothing is plugged in", ""
 	}
 	return f
 }
@@ -160,10 +162,10 @@ func (e Examination) pages(ctx context.Context) []Finding {
 }
 
 func (e Examination) open(ctx context.Context, client *http.Client, url string) Finding {
-	f := Finding{Subject: url, Verdict: "ok", Text: "opens"}
+	f := Finding{Code: health.ServerFine, Subject: url, Verdict: "ok", Text: "opens"}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"healthz", nil)
 	if err != nil {
-		return Finding{url, "error", err.Error(), ""}
+		return Finding{health.ServerPageShut, url, "error", err.Error(), ""}
 	}
 	if e.Loaded != nil && e.Loaded.Access.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+e.Loaded.Access.Token)
@@ -171,11 +173,11 @@ func (e Examination) open(ctx context.Context, client *http.Client, url string) 
 	began := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return Finding{url, "error", "does not open: " + err.Error(), "a firewall on this machine? 'nft list ruleset' shows"}
+		return Finding{health.ServerPageShut, url, "error", "does not open: " + err.Error(), "a firewall on this machine? 'nft list ruleset' shows"}
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		f.Verdict, f.Text = "error", "answers "+resp.Status
+		f.Code, f.Verdict, f.Text = health.ServerPageBroken, "error", "answers "+resp.Status
 		return f
 	}
 	f.Text = fmt.Sprintf("opens, in %d ms", time.Since(began).Milliseconds())

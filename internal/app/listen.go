@@ -41,7 +41,7 @@ func (a *App) listen() ([]net.Listener, error) {
 }
 
 func notListening(err error) health.Condition {
-	c := health.Condition{ID: "listen", Severity: health.Warning, Text: err.Error()}
+	c := health.Condition{ID: "listen", Code: health.ServerNoListen, Severity: health.Warning, Text: err.Error()}
 	if hinted, ok := errors.AsType[*httpd.ListenError](err); ok {
 		c.Hint = hinted.Hint()
 	}
@@ -63,7 +63,7 @@ func (a *App) warnOfMismatch(wanted []string, inherited []net.Listener) {
 		return
 	}
 	a.health.Set(health.Condition{
-		ID: "listen", Severity: health.Warning,
+		ID: "listen", Code: health.ServerSockets, Severity: health.Warning,
 		Text: fmt.Sprintf("http.listen asks for %v, but systemd's socket unit decides", missing),
 		Hint: "systemctl edit appliance.socket, or systemctl disable --now appliance.socket",
 	})

@@ -19,7 +19,7 @@ func (a *App) warnOfCard(path string) {
 		return
 	}
 	a.health.Set(health.Condition{
-		ID: "card", Severity: health.Warning, Text: strings.TrimSpace(string(text)),
+		ID: "card", Code: health.CardSettings, Severity: health.Warning, Text: strings.TrimSpace(string(text)),
 		Hint: "mend appliance.toml on the card's first partition",
 	})
 }

@@ -46,13 +46,13 @@ func (a *App) reportNetwork(report netcfg.Report, err error) {
 	switch {
 	case errors.Is(err, control.ErrUnreachable):
 		a.health.Set(health.Condition{
-			ID: id, Severity: health.Warning, Hint: "systemctl start appliance-net",
+			ID: id, Code: health.NetNoDaemon, Severity: health.Warning, Hint: "systemctl start appliance-net",
 			Text: fmt.Sprintf("net.mode is %s, and nobody configures the network", a.cfg().Net.Mode),
 		})
 	case err != nil:
-		a.health.Set(health.Condition{ID: id, Severity: health.Warning, Text: "the network does not answer: " + err.Error()})
+		a.health.Set(health.Condition{ID: id, Code: health.NetSilent, Severity: health.Warning, Text: "the network does not answer: " + err.Error()})
 	case len(report.Problems) > 0:
-		a.health.Set(health.Condition{ID: id, Severity: health.Warning, Text: strings.Join(report.Problems, "; "), Hint: "appliance net show"})
+		a.health.Set(health.Condition{ID: id, Code: health.NetTrouble, Severity: health.Warning, Text: strings.Join(report.Problems, "; "), Hint: "appliance net show"})
 	default:
 		a.health.Clear(id)
 	}

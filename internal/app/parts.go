@@ -70,5 +70,5 @@ func failed(id, name string, err error) health.Condition {
 	if err != nil {
 		text += ": " + err.Error()
 	}
-	return health.Condition{ID: id, Severity: health.Error, Text: text, Hint: "it is started again by itself; the log has more"}
+	return health.Condition{ID: id, Code: health.ServerPart, Severity: health.Error, Text: text, Hint: "it is started again by itself; the log has more"}
 }

@@ -60,7 +60,7 @@ func (a *App) reload() error {
 	defer func() { a.tell(systemd.Ready(health.Summary(a.health.Conditions()))) }()
 	next, err := config.Load(a.opts.Sources)
 	if err != nil {
-		a.health.Set(health.Condition{ID: "reload", Severity: health.Warning, Text: "the new configuration was not taken: " + firstOf(err), Hint: "'appliance config check' shows every mistake"})
+		a.health.Set(health.Condition{ID: "reload", Code: health.ConfigRefused, Severity: health.Warning, Text: "the new configuration was not taken: " + firstOf(err), Hint: "'appliance config check' shows every mistake"})
 		return fmt.Errorf("reloading: %w", err)
 	}
 	a.health.Clear("reload")
@@ -97,7 +97,7 @@ func (a *App) apply(next *config.Loaded) {
 		return
 	}
 	a.health.Set(health.Condition{
-		ID: "restart", Severity: health.Info,
+		ID: "restart", Code: health.ConfigWaits, Severity: health.Info,
 		Text: "a restart is needed for " + strings.Join(waiting, ", "), Hint: "systemctl restart appliance",
 	})
 }

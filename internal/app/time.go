@@ -22,7 +22,7 @@ func (a *App) followClock(ctx context.Context) error {
 			return nil
 		}
 		a.health.Set(health.Condition{
-			ID: "clock", Severity: health.Info, Text: "nobody has told this device the time yet; times are marked",
+			ID: "clock", Code: health.ClockUnset, Severity: health.Info, Text: "nobody has told this device the time yet; times are marked",
 			Hint: "log in at /admin/: the page tells it, as a time server would",
 		})
 		select {

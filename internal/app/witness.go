@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -51,7 +52,7 @@ func (a *App) witness(ctx context.Context) error {
 		for _, c := range a.health.Conditions() {
 			now[c.ID] = c
 			if old, ok := known[c.ID]; !ok || old.Text != c.Text {
-				a.record(string(c.Severity), c.ID+": "+c.Text)
+				a.record(string(c.Severity), fmt.Sprintf("%s %s: %s", c.Code, c.ID, c.Text))
 			}
 		}
 		for id := range known {

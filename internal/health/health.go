@@ -29,7 +29,8 @@ var rank = map[Severity]int{Error: 0, Warning: 1, Info: 2}
 
 // Condition is one thing that is not as it should be.
 type Condition struct {
-	ID       string    `json:"id"` // stays the same while it lasts, as name-conflict
+	ID       string    `json:"id"`   // stays the same while it lasts, as name-conflict
+	Code     Code      `json:"code"` // of its kind, as NAM-01
 	Severity Severity  `json:"severity"`
 	Text     string    `json:"text"`           // a sentence without a full stop
 	Hint     string    `json:"hint,omitempty"` // one step that helps
@@ -66,7 +67,7 @@ func (r *Registry) Set(c Condition) {
 	}
 	r.conditions[c.ID] = c
 	r.announce()
-	logAt(r.log, c.Severity)(c.Text, "condition", c.ID, "hint", c.Hint)
+	logAt(r.log, c.Severity)(c.Text, "code", c.Code, "condition", c.ID, "hint", c.Hint)
 }
 
 // Clear removes a condition, if it is there.
@@ -79,7 +80,7 @@ func (r *Registry) Clear(id string) {
 	}
 	delete(r.conditions, id)
 	r.announce()
-	r.log.Info("over: "+c.Text, "condition", id, "lasted", time.Since(c.Since).Round(time.Second))
+	r.log.Info("over: "+c.Text, "code", c.Code, "condition", id, "lasted", time.Since(c.Since).Round(time.Second))
 }
 
 func (r *Registry) announce() {

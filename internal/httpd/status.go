@@ -39,6 +39,7 @@ type Interface struct {
 // Condition is a health.Condition on the wire.
 type Condition struct {
 	ID       string          `json:"id"`
+	Code     health.Code     `json:"code"`
 	Severity health.Severity `json:"severity"`
 	Text     string          `json:"text"`
 	Hint     string          `json:"hint,omitempty"`
@@ -55,7 +56,7 @@ type StoreUsage struct {
 func Conditions(list []health.Condition) []Condition {
 	out := make([]Condition, len(list))
 	for i, c := range list {
-		out[i] = Condition{c.ID, c.Severity, c.Text, c.Hint, c.Since.UnixMilli()}
+		out[i] = Condition{c.ID, c.Code, c.Severity, c.Text, c.Hint, c.Since.UnixMilli()}
 	}
 	return out
 }
