@@ -7,7 +7,8 @@ import (
 )
 
 // chooseLink finds the link that the settings mean. With Auto it stays with the
-// present one (an index, 0 for none) until another has carrier and it has not.
+// present one (an index, 0 for none) until another has carrier and it has not,
+// or until a cable takes over from a wireless network.
 func chooseLink(wanted string, snapshot *Snapshot, present int) (Link, bool) {
 	if wanted == "" || wanted == Auto {
 		return chooseAutomatically(snapshot, present)
@@ -31,15 +32,17 @@ func chooseLink(wanted string, snapshot *Snapshot, present int) (Link, bool) {
 func chooseAutomatically(snapshot *Snapshot, present int) (Link, bool) {
 	var candidates []Link
 	for _, link := range snapshot.Links {
-		if isWired(link) {
+		if isPhysical(link) {
 			candidates = append(candidates, link)
 		}
 	}
 	for _, good := range []func(Link) bool{
-		func(l Link) bool { return l.Index == present && l.Carrier },
-		func(l Link) bool { return l.Up && l.Carrier },
-		func(l Link) bool { return l.Index == present },
-		func(l Link) bool { return l.Up },
+		func(l Link) bool { return !l.Wireless && l.Index == present && l.Carrier },
+		func(l Link) bool { return !l.Wireless && l.Up && l.Carrier },
+		func(l Link) bool { return l.Up && l.Carrier }, // a wireless network that was joined
+		func(l Link) bool { return !l.Wireless && l.Index == present },
+		func(l Link) bool { return !l.Wireless && l.Up },
+		func(l Link) bool { return !l.Wireless },
 		func(Link) bool { return true },
 	} {
 		if at := slices.IndexFunc(candidates, good); at >= 0 {
@@ -54,8 +57,8 @@ func chooseAutomatically(snapshot *Snapshot, present int) (Link, bool) {
 // is a veth too.
 var virtualNames = []string{"docker", "veth", "br-", "virbr", "vnet", "tap", "tun", "wg", "tailscale", "zt", "cni", "flannel", "dummy", "ifb"}
 
-// isWired says whether Auto may choose the link.
-func isWired(link Link) bool {
+// isPhysical says whether Auto may choose the link.
+func isPhysical(link Link) bool {
 	virtual := slices.ContainsFunc(virtualNames, func(prefix string) bool { return strings.HasPrefix(link.Name, prefix) })
-	return !link.Loopback && !link.PointToPoint && !link.Wireless && !virtual && link.Master == 0 && link.MAC != MAC{}
+	return !link.Loopback && !link.PointToPoint && !virtual && link.Master == 0 && link.MAC != MAC{}
 }

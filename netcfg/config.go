@@ -36,8 +36,9 @@ const (
 	LinkLocalOff LinkLocalMode = "off"
 )
 
-// Auto as an interface is the first wired one with carrier, else the first that
-// is up, else the first there is.
+// Auto as an interface is the first wired one with carrier, else one that has
+// joined a wireless network, else the first wired one that is up, else the
+// first there is.
 const Auto = "auto"
 
 // Settings are what an administrator chooses. They can be applied on trial, see

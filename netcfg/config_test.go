@@ -3,6 +3,7 @@ package netcfg
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,6 +81,8 @@ func TestChooseLink(t *testing.T) {
 		}
 		return rest
 	}
+	unjoined := slices.Clone(without(7))
+	unjoined[2].Carrier = false
 	for name, test := range map[string]struct {
 		wanted  string
 		links   []Link
@@ -88,10 +91,13 @@ func TestChooseLink(t *testing.T) {
 	}{
 		"with carrier":                      {Auto, links, 0, "enx2"},
 		"empty is auto":                     {"", links, 0, "enx2"},
-		"up":                                {Auto, without(7), 0, "enx1"},
+		"a joined wireless network":         {Auto, without(7), 0, "wlan0"},
+		"a cable takes over from it":        {Auto, links, 3, "enx2"},
+		"up":                                {Auto, unjoined, 0, "enx1"},
 		"any":                               {Auto, []Link{links[0], links[4]}, 0, "end0"},
-		"nothing wired":                     {Auto, links[:4], 0, ""},
-		"the present one without carrier":   {Auto, without(7), 5, "end0"},
+		"nothing wired":                     {Auto, unjoined[:4], 0, "wlan0"},
+		"nothing physical":                  {Auto, links[:2], 0, ""},
+		"the present one without carrier":   {Auto, unjoined, 5, "end0"},
 		"another has carrier":               {Auto, links, 5, "enx2"},
 		"by name":                           {"end0", links, 0, "end0"},
 		"by another name":                   {"enxb827", links, 0, "enx1"},

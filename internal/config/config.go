@@ -29,7 +29,7 @@ type Config struct {
 
 // Net is what netcfg is told.
 type Net struct {
-	Interface   string `toml:"interface" doc:"\"auto\" is the first wired interface with a carrier, else the first that is up."`
+	Interface   string `toml:"interface" doc:"\"auto\" is the first wired interface with a carrier, else a joined wireless one, else the first that is up."`
 	Mode        string `toml:"mode" oneof:"observe dhcp static" doc:"observe changes nothing; dhcp and static configure the interface."`
 	ClientID    string `toml:"client_id" doc:"How DHCP servers know this device: mac | duid | none | bytes in hex (01:b8:27:eb:…)."`
 	LinkLocal   string `toml:"link_local" oneof:"fallback always off" doc:"169.254.x.x: fallback is gone within 3 s of a lease; always stays beside it."`
