@@ -42,7 +42,10 @@ settle() { # what packages would have done on installation
     systemctl --root="$root" enable -q "$unit"
   done
   systemctl --root="$root" mask -q apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer systemd-networkd.service systemd-resolved.service
-  systemctl --root="$root" disable -q ssh.service ssh.socket 2>/dev/null || true
+  # SSH and Wi-Fi start where [setup] asked for them: their units have conditions.
+  systemctl --root="$root" disable -q ssh.socket wpa_supplicant.service 2>/dev/null || true
+  systemctl --root="$root" enable -q ssh.service
+  rm -f "$root"/etc/ssh/ssh_host_* # each device makes its own
   echo localhost > "$root/etc/hostname"
   : > "$root/etc/machine-id"
   : > "$root/etc/appliance/set-hostname"

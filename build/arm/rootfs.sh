@@ -32,7 +32,7 @@ emulate() {
   ls $m | grep -q aarch64 || printf '%s' ':appliance-aarch64:M::\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64-static:F' > $m/register
 }
 
-packages=systemd,systemd-sysv,systemd-timesyncd,udev,kmod,dbus,e2fsprogs,fdisk,dosfstools,mount,iproute2,procps,openssh-server,wpasupplicant,wireless-regdb,ca-certificates
+packages=systemd,systemd-sysv,systemd-timesyncd,udev,kmod,dbus,e2fsprogs,fdisk,dosfstools,mount,iproute2,procps,openssh-server,wpasupplicant,wireless-regdb,iw,ca-certificates
 
 mkdir -p "$cache"
 rm -rf "$cache/stamp" "$cache/debs" "$cache/boot"

@@ -210,6 +210,7 @@ func TestWiFiIsRefusedBeforeItReachesAFile(t *testing.T) {
 	for name, w := range map[string]config.WiFi{
 		"a line break":  {SSID: "s", Password: "12345678\nnetwork={}"},
 		"too short":     {SSID: "s", Password: "1234567"},
+		"64 characters": {SSID: "s", Password: strings.Repeat("x", 64)},
 		"a long name":   {SSID: strings.Repeat("s", 33)},
 		"a bad country": {SSID: "s", Country: "D\n"},
 	} {

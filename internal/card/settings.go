@@ -1,7 +1,6 @@
 package card
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -145,32 +144,4 @@ func (c *Card) bootFile(names ...string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// quoteWPA writes a string as wpa_supplicant.conf(5) takes any byte: in hex.
-func quoteWPA(s string) string { return fmt.Sprintf("%x", s) }
-
-// wpaConfig joins one wireless network.
-func wpaConfig(w config.WiFi) []byte {
-	var b bytes.Buffer
-	b.WriteString("# From [setup] in appliance.toml.\nupdate_config=0\n")
-	if w.Country != "" {
-		fmt.Fprintf(&b, "country=%s\n", strings.ToUpper(w.Country))
-	}
-	fmt.Fprintf(&b, "network={\n\tssid=%s\n\tscan_ssid=1\n", quoteWPA(w.SSID))
-	switch {
-	case w.Password == "":
-		b.WriteString("\tkey_mgmt=NONE\n")
-	case len(w.Password) == 64 && isHex(w.Password):
-		fmt.Fprintf(&b, "\tkey_mgmt=WPA-PSK\n\tpsk=%s\n", w.Password)
-	default:
-		// A quoted string runs to the last quote of the line.
-		fmt.Fprintf(&b, "\tkey_mgmt=WPA-PSK SAE\n\tieee80211w=1\n\tpsk=\"%s\"\n", w.Password)
-	}
-	b.WriteString("}\n")
-	return b.Bytes()
-}
-
-func isHex(s string) bool {
-	return strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }

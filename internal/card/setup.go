@@ -53,11 +53,16 @@ func (c *Card) setPassword(password string) error {
 
 var publicKey = regexp.MustCompile(`^(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\n\r]*)?$`)
 
-// allowSSH lets the key in as root; ssh.service starts where there is one.
-func (c *Card) allowSSH(ctx context.Context, key string) error {
-	key = strings.TrimSpace(key)
-	if !publicKey.MatchString(key) {
-		return errors.New("setup.ssh_key is no public key: it begins with ssh-ed25519 or ssh-rsa and is one line")
+// allowSSH lets the keys in as root, one a line; ssh.service starts where
+// there are any.
+func (c *Card) allowSSH(ctx context.Context, keys string) error {
+	var allowed strings.Builder
+	for line := range strings.Lines(strings.TrimSpace(keys)) {
+		key := strings.TrimSpace(line)
+		if !publicKey.MatchString(key) {
+			return errors.New("setup.ssh_key is no public key: it begins with ssh-ed25519 or ssh-rsa and is one line, as in ~/.ssh/id_ed25519.pub")
+		}
+		fmt.Fprintln(&allowed, key)
 	}
 	dir := filepath.Join(c.Data, "ssh")
 	host := filepath.Join(dir, "ssh_host_ed25519_key")
@@ -67,27 +72,5 @@ func (c *Card) allowSSH(ctx context.Context, key string) error {
 			return fmt.Errorf("making the SSH host key: %w", err)
 		}
 	}
-	return renameio.WriteFile(filepath.Join(dir, "authorized_keys"), []byte(key+"\n"), 0o600)
-}
-
-// joinWiFi writes what wpa_supplicant@wlan0 reads; it starts where that is.
-func (c *Card) joinWiFi(w config.WiFi) error {
-	if err := checkWiFi(w); err != nil {
-		return err
-	}
-	return renameio.WriteFile(filepath.Join(c.Data, "wifi", "wlan0.conf"), wpaConfig(w), 0o600)
-}
-
-func checkWiFi(w config.WiFi) error {
-	switch {
-	case len(w.SSID) > 32:
-		return errors.New("setup.wifi.ssid is longer than 32 bytes")
-	case w.Password != "" && (len(w.Password) < 8 || len(w.Password) > 64):
-		return errors.New("setup.wifi.password must have 8 to 63 characters")
-	case strings.ContainsFunc(w.Password, func(r rune) bool { return r < ' ' || r > '~' }):
-		return errors.New("setup.wifi.password must be plain ASCII, as WPA demands")
-	case w.Country != "" && !regexp.MustCompile(`^[A-Za-z]{2}$`).MatchString(w.Country):
-		return errors.New(`setup.wifi.country must be two letters, as "DE"`)
-	}
-	return nil
+	return renameio.WriteFile(filepath.Join(dir, "authorized_keys"), []byte(allowed.String()), 0o600)
 }
