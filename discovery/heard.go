@@ -49,8 +49,9 @@ func (l *link) heardRecord(now time.Time, p *packet, rr *wire.Record) {
 	if c == nil || rr.TTL == 0 || !l.contradicts(c, rr.Type) {
 		return
 	}
-	if l.e.isOurs(now, p, rr) {
-		return
+	data, err := l.e.in.Data(rr)
+	if err != nil || l.e.isOurs(now, p, rr, data) {
+		return // what is damaged claims nothing
 	}
 	l.e.conflict(now, l, c, p.from.Addr())
 }
@@ -102,7 +103,7 @@ func isAddress(typ uint16) bool {
 // isOurs says whether the record is, or was until now, told by this host on
 // any interface: two of them may be in one network (§14, §15), and packets may
 // be late or reflected.
-func (e *engine) isOurs(now time.Time, p *packet, rr *wire.Record) bool {
+func (e *engine) isOurs(now time.Time, p *packet, rr *wire.Record, data []byte) bool {
 	if isAddress(rr.Type) && e.sameHost(p.from.Addr()) {
 		return true // another responder on this host, with other addresses of it
 	}
@@ -111,8 +112,7 @@ func (e *engine) isOurs(now time.Time, p *packet, rr *wire.Record) bool {
 			return true
 		}
 	}
-	data, err := e.in.Data(rr)
-	return err == nil && e.wasOurs(now, rr, data)
+	return e.wasOurs(now, rr, data)
 }
 
 // sameHost says whether addr is one of this host's.

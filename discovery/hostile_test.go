@@ -48,7 +48,11 @@ func hostilePackets() map[string][]byte {
 		"jumbo":                    jumbo,
 		"nothing but questions":    full,
 		"a record without data":    append(header(1<<15, 0, 1, 0, 0), 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4),
-		"an SRV of two bytes":      append(header(1<<15, 0, 1, 0, 0), 0, 0, 33, 0, 1, 0, 0, 0, 120, 0, 2, 0, 0),
+		"our address with three bytes": append(header(1<<15, 0, 1, 0, 0),
+			"\x08server22\x05local\x00\x00\x01\x80\x01\x00\x00\x00\x78\x00\x03abc"...),
+		"our service with three bytes": append(header(1<<15, 0, 1, 0, 0),
+			"\x06My Web\x05_http\x04_tcp\x05local\x00\x00\x21\x80\x01\x00\x00\x00\x78\x00\x03abc"...),
+		"an SRV of two bytes": append(header(1<<15, 0, 1, 0, 0), 0, 0, 33, 0, 1, 0, 0, 0, 120, 0, 2, 0, 0),
 		"names of pointers only": append(append(header(0, 1, 0, 0, 0), 1, 'a', 0xc0, 12), // "a.a.a…"
 			0, 1, 0, 1),
 	}

@@ -20,9 +20,24 @@ func layout(typ uint16) (prefix, names int) {
 	return 0, 0
 }
 
+// fixed is how long the data of a record is, -1 if that depends.
+func fixed(typ uint16) int {
+	switch typ {
+	case TypeA:
+		return 4
+	case TypeAAAA:
+		return 16
+	}
+	return -1
+}
+
 // Data returns the data of one of the message's records with the names in it
-// uncompressed, as RFC 6762 §8.2 compares them.
+// uncompressed, as RFC 6762 §8.2 compares them. Data that its type cannot have
+// is an error.
 func (m *Message) Data(r *Record) ([]byte, error) {
+	if n := fixed(r.Type); n >= 0 && r.end-r.start != n {
+		return nil, ErrMessage
+	}
 	prefix, names := layout(r.Type)
 	if names == 0 {
 		return m.raw[r.start:r.end], nil
