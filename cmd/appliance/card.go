@@ -31,7 +31,7 @@ func newCard() *cobra.Command {
 				return err
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			return card.New(uid, gid, log).Start(cmd.Context())
+			return card.New(uid, gid, version, log).Start(cmd.Context())
 		},
 	})
 	return cmd

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -23,11 +22,9 @@ import (
 	"server22.local/appliance/internal/update"
 )
 
-const (
-	updateKeys    = "/etc/appliance/update.d"           // public keys that a device trusts
-	updateRequest = "/var/lib/appliance/update/request" // where the admin page leaves a bundle
-	updateResult  = "/run/appliance-card/update.json"   // what became of it
-)
+// updateInbox is where the daemon of a card leaves what its admin page
+// received.
+const updateInbox = "/var/lib/appliance/update"
 
 // updateFlags are those of `appliance update`.
 type updateFlags struct {
@@ -51,7 +48,7 @@ On a system with a package manager, that is what updates: apt install ./FILE.deb
 		},
 	}
 	cmd.Flags().BoolVar(&flags.older, "older", false, "apply it even if it is not newer than what runs")
-	cmd.Flags().BoolVar(&flags.request, "request", false, "apply what the admin page received")
+	cmd.Flags().BoolVar(&flags.request, "request", false, "apply what the admin page has received")
 	cmd.Flags().StringVar(&flags.stick, "stick", "", "apply the newest bundle on the USB stick `DEVICE`")
 	_ = cmd.Flags().MarkHidden("request") // fails only for a flag that does not exist
 	_ = cmd.Flags().MarkHidden("stick")
@@ -63,20 +60,18 @@ func (inv *invocation) update(ctx context.Context, flags updateFlags, args []str
 	if err := checkCard(); err != nil {
 		return err
 	}
+	if flags.request {
+		inbox := update.Inbox{Dir: updateInbox}
+		args = []string{inbox.Request()}
+		defer os.Remove(args[0]) // whatever becomes of it: the path unit would start us again
+	}
 	updater, err := inv.newUpdater(flags)
 	if err != nil {
 		return err
 	}
 	switch {
-	case flags.request:
-		return inv.applyRequest(ctx, updater)
 	case flags.stick != "":
-		err := card.FromStick(ctx, flags.stick, func(ctx context.Context, bundle string) error { return inv.apply(ctx, updater, bundle) })
-		if errors.Is(err, card.ErrNoBundle) || errors.Is(err, update.ErrOlder) {
-			fmt.Fprintln(inv.err, err) // every stick passes here, most hold no update
-			return nil
-		}
-		return err
+		return inv.applyStick(ctx, updater, flags.stick)
 	case len(args) == 1:
 		return inv.apply(ctx, updater, args[0])
 	default:
@@ -86,20 +81,18 @@ func (inv *invocation) update(ctx context.Context, flags updateFlags, args []str
 
 // checkCard says who updates this system, if not we.
 func checkCard() error {
-	if _, err := os.Stat(filepath.Dir(updateResult)); err == nil {
-		if os.Geteuid() != 0 {
-			return &failure{exitRefused, errors.New("only root may replace the program"), "sudo appliance update FILE, or the admin page"}
-		}
-		return nil
+	if way := update.Here(); way != update.ByBundle {
+		why, hint := way.Refusal()
+		return &failure{exitRefused, errors.New(why), hint}
 	}
-	if exe, err := os.Executable(); err == nil && exec.Command("dpkg-query", "--search", exe).Run() == nil {
-		return &failure{exitRefused, errors.New("the package manager updates this system"), "apt install ./appliance_VERSION_ARCH.deb"}
+	if os.Geteuid() != 0 {
+		return &failure{exitRefused, errors.New("only root may replace the program"), "'appliance update FILE' as root, or the admin page"}
 	}
-	return &failure{exitRefused, errors.New("this system is not a card of ours"), "replace the binary and restart the service; install.sh of the tarball does both"}
+	return nil
 }
 
 func (inv *invocation) newUpdater(flags updateFlags) (*update.Updater, error) {
-	keys, err := update.Keys(updateKeys)
+	keys, err := update.Keys(update.KeyFolders...)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +111,7 @@ func (inv *invocation) apply(ctx context.Context, u *update.Updater, bundle stri
 	applied, err := u.Apply(ctx, bundle)
 	switch {
 	case errors.Is(err, update.ErrUntrusted):
-		return &failure{exitRefused, err, "the keys that this device trusts are in " + updateKeys}
+		return &failure{exitRefused, err, untrustedHint(len(u.Keys))}
 	case errors.Is(err, update.ErrOlder):
 		return &failure{exitRefused, err, "--older applies it all the same"}
 	case err != nil:
@@ -128,25 +121,31 @@ func (inv *invocation) apply(ctx context.Context, u *update.Updater, bundle stri
 	return err
 }
 
-// updateOutcome is what the admin page shows.
-type updateOutcome struct {
-	Version string    `json:"version"`
-	Time    time.Time `json:"time"`
-	Error   string    `json:"error,omitempty"`
-}
-
-func (inv *invocation) applyRequest(ctx context.Context, u *update.Updater) error {
-	applied, err := u.Apply(ctx, updateRequest)
-	outcome := updateOutcome{Version: applied, Time: time.Now()}
-	if err != nil {
-		outcome.Error = err.Error()
+func untrustedHint(keys int) string {
+	if keys == 0 {
+		return "this device trusts no key yet: put the signer's .pub file beside appliance.toml on the card's first partition, and restart"
 	}
-	text, marshalErr := json.Marshal(outcome)
-	return errors.Join(err, marshalErr, renameio.WriteFile(updateResult, text, 0o644), os.Remove(updateRequest))
+	return "the keys that this device trusts are in " + strings.Join(update.KeyFolders, " and ")
 }
 
+// applyStick applies what is on a USB stick. Every stick passes here, and most
+// hold no update, or that of yesterday.
+func (inv *invocation) applyStick(ctx context.Context, u *update.Updater, device string) error {
+	err := card.FromStick(ctx, device, func(ctx context.Context, bundle string) error { return inv.apply(ctx, u, bundle) })
+	if errors.Is(err, card.ErrNoBundle) || errors.Is(err, update.ErrOlder) {
+		fmt.Fprintln(inv.err, err)
+		return nil
+	}
+	return err
+}
+
+var services = []string{"appliance-net.service", "appliance.service"}
+
+// restartServices restarts what runs our program. A program that crashed at
+// once has used up its starts: that is forgotten first.
 func restartServices(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, "systemctl", "restart", "appliance-net.service", "appliance.service").CombinedOutput()
+	_ = exec.CommandContext(ctx, "systemctl", append([]string{"reset-failed"}, services...)...).Run() // fails for a unit that never ran
+	out, err := exec.CommandContext(ctx, "systemctl", append([]string{"restart"}, services...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("restarting: %w: %s", err, strings.TrimSpace(string(out)))
 	}
@@ -215,7 +214,7 @@ func newUpdateKeygen(inv *invocation) *cobra.Command {
 			if err := writeNew(args[0]+".pub", append(text, '\n'), 0o644); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(inv.out, "%s.key: keep it secret and safe; the password is $MINISIGN_PASSWORD\n%s.pub: copy it to %s on devices\n", args[0], args[0], updateKeys)
+			_, err = fmt.Fprintf(inv.out, "%s.key: keep it secret and safe; the password is $MINISIGN_PASSWORD\n%s.pub: put it beside appliance.toml on the cards that shall trust it\n", args[0], args[0])
 			return err
 		},
 	}

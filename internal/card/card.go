@@ -24,13 +24,15 @@ type Card struct {
 	UID   int    // of the daemon
 	GID   int
 
-	Slots update.Slots // of programs
+	Slots   update.Slots // of programs
+	Version string       // of the image's program
 
 	Log *slog.Logger
 }
 
-// New returns the card that the image is booted from.
-func New(uid, gid int, log *slog.Logger) *Card {
+// New returns the card that the image is booted from. uid and gid are the
+// daemon's, version is that of the image's program.
+func New(uid, gid int, version string, log *slog.Logger) *Card {
 	return &Card{
 		Boot:  "/boot/firmware",
 		Data:  "/data",
@@ -39,8 +41,11 @@ func New(uid, gid int, log *slog.Logger) *Card {
 		Run:   "/run/appliance-card",
 		UID:   uid,
 		GID:   gid,
-		Slots: update.CardSlots,
-		Log:   log,
+
+		Slots:   update.CardSlots,
+		Version: version,
+
+		Log: log,
 	}
 }
 
@@ -63,10 +68,11 @@ func (c *Card) Start(ctx context.Context) error {
 		return fmt.Errorf("making %s: %w", c.Run, err)
 	}
 	try("data partition", c.mountData(ctx))
-	try("update", c.Slots.Boot())
+	try("update", c.Slots.Boot(c.Version))
 	try("reset", c.resetIfAsked())
 	try("state folder", c.bindState())
 	try("settings", c.importSettings(ctx))
+	try("update keys", c.importKeys())
 	try("telling the problems", c.writeProblems(problems))
 	return errors.Join(problems...)
 }

@@ -11,11 +11,13 @@ import (
 	"strings"
 	"testing"
 
+	"aead.dev/minisign"
 	"golang.org/x/sys/unix"
 
 	"server22.local/appliance/internal/admin"
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/need"
+	"server22.local/appliance/internal/update"
 )
 
 // newCard is a card whose first partition is a file system on a loop device
@@ -108,6 +110,27 @@ wifi = { ssid = "shop floor", password = "battery staple", country = "de" }
 	}
 	if err := os.WriteFile(filepath.Join(c.Boot, "probe"), nil, 0o600); err == nil {
 		t.Error("the FAT partition stayed writable")
+	}
+}
+
+func TestUpdateKeysOfTheOwner(t *testing.T) {
+	public, _, err := minisign.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := public.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCard(t)
+	write(t, filepath.Join(c.Boot, "MINE.PUB"), strings.ReplaceAll(string(key), "\n", "\r\n")+"\r\n")
+	write(t, filepath.Join(c.Boot, "id_ed25519.pub"), "ssh-ed25519 AAAA me\n")
+	if err := c.importKeys(); err == nil || !strings.Contains(err.Error(), "id_ed25519.pub") {
+		t.Errorf("the owner is told %v", err)
+	}
+	trusted, err := update.Keys(filepath.Join(c.Run, KeysDir))
+	if err != nil || len(trusted) != 1 || trusted[0].ID() != public.ID() {
+		t.Errorf("trusted: %v, %v", trusted, err)
 	}
 }
 

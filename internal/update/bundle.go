@@ -148,52 +148,69 @@ func small(members *tar.Reader, name string) ([]byte, error) {
 	return io.ReadAll(members)
 }
 
-// extract writes the program for a processor to path, atomically, once its
-// digest is known to be right.
-func (b *bundle) extract(arch, path string) error {
+// find goes to the program for a processor, and returns what reads it. Whether
+// that is what was signed is for the reader's end to tell.
+func (b *bundle) find(arch string) (Program, io.Reader, error) {
 	program, ok := b.Programs[arch]
 	if !ok {
-		return fmt.Errorf("the bundle has nothing for this processor (%s)", arch)
+		return program, nil, fmt.Errorf("the bundle has nothing for this processor (%s)", arch)
 	}
 	if program.Size > maxProgram {
-		return fmt.Errorf("%s has %d bytes, more than %d", program.Name, program.Size, maxProgram)
+		return program, nil, fmt.Errorf("%s has %d bytes, more than %d", program.Name, program.Size, maxProgram)
 	}
 	for {
 		head, err := b.members.Next()
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("the bundle ends before %s: copy it again", program.Name)
+			return program, nil, fmt.Errorf("the bundle ends before %s: copy it again", program.Name)
 		}
 		if err != nil {
-			return fmt.Errorf("reading the bundle: %w", err)
+			return program, nil, fmt.Errorf("reading the bundle: %w", err)
 		}
 		if head.Name == program.Name {
-			return writeProgram(path, io.LimitReader(b.members, program.Size), program)
+			return program, io.LimitReader(b.members, program.Size), nil
 		}
 	}
 }
 
+// copyProgram copies a program, and fails unless it is what was signed.
+func copyProgram(w io.Writer, r io.Reader, program Program) error {
+	hash := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(w, hash), r); err != nil {
+		return fmt.Errorf("unpacking %s: %w", program.Name, err)
+	}
+	if got := hex.EncodeToString(hash.Sum(nil)); got != program.SHA256 {
+		return fmt.Errorf("%s is damaged (its SHA-256 is %s…): copy the bundle again", program.Name, got[:8])
+	}
+	return nil
+}
+
+// writeProgram writes a program to path, atomically, once it is known to be
+// right.
 func writeProgram(path string, r io.Reader, program Program) error {
 	file, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o755), renameio.WithStaticPermissions(0o755))
 	if err != nil {
 		return err
 	}
 	defer file.Cleanup()
-	hash := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(file, hash), r); err != nil {
-		return fmt.Errorf("unpacking %s: %w", program.Name, err)
-	}
-	if got := hex.EncodeToString(hash.Sum(nil)); got != program.SHA256 {
-		return fmt.Errorf("%s is damaged (its SHA-256 is %s…): copy the bundle again", program.Name, got[:8])
+	if err := copyProgram(file, r, program); err != nil {
+		return err
 	}
 	return file.CloseAtomicallyReplace()
 }
 
-// Keys reads the public keys that a device trusts: the *.pub files of a
-// folder, as minisign writes them.
-func Keys(dir string) ([]minisign.PublicKey, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.pub"))
-	if err != nil {
-		return nil, err
+// KeyFolders hold the public keys that a card trusts: those of its image, and
+// those that its owner put beside appliance.toml.
+var KeyFolders = []string{"/etc/appliance/update.d", "/run/appliance-card/update.d"}
+
+// Keys reads public keys: the *.pub files of folders, as minisign writes them.
+func Keys(dirs ...string) ([]minisign.PublicKey, error) {
+	var paths []string
+	for _, dir := range dirs {
+		found, err := filepath.Glob(filepath.Join(dir, "*.pub"))
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, found...)
 	}
 	var keys []minisign.PublicKey
 	for _, path := range paths {
@@ -201,13 +218,20 @@ func Keys(dir string) ([]minisign.PublicKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		var key minisign.PublicKey
-		if err := key.UnmarshalText(bytes.TrimSpace(text)); err != nil {
+		key, err := ParseKey(text)
+		if err != nil {
 			return nil, fmt.Errorf("%s is no minisign public key: %w", path, err)
 		}
 		keys = append(keys, key)
 	}
 	return keys, nil
+}
+
+// ParseKey reads a public key, as minisign writes it: an optional comment, and
+// the key.
+func ParseKey(text []byte) (key minisign.PublicKey, err error) {
+	err = key.UnmarshalText(bytes.TrimSpace(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))))
+	return key, err
 }
 
 // newer reports whether version a is a later one than b, as Debian compares

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
@@ -26,6 +27,32 @@ type record struct {
 	Current string            `json:"current"` // "a", "b", or "" for the image's own program
 	Trial   string            `json:"trial,omitempty"`
 	Slots   map[string]filled `json:"slots"`
+	Last    *Outcome          `json:"last,omitempty"`
+}
+
+// Outcome is what became of an update.
+type Outcome struct {
+	Version    string    `json:"version,omitempty"` // "" where the bundle did not say
+	Time       time.Time `json:"time"`
+	Error      string    `json:"error,omitempty"` // "" when it is in force
+	RolledBack bool      `json:"rolled_back,omitempty"`
+}
+
+// Last returns what became of the last update, nil if there was none, and
+// whether one is on trial.
+func (s Slots) Last() (last *Outcome, trying bool, err error) {
+	r, err := s.read()
+	return r.Last, r.Trial != "", err
+}
+
+// keep records what became of an update that changed nothing else.
+func (s Slots) keep(o Outcome) error {
+	r, err := s.read()
+	if err != nil {
+		return err
+	}
+	r.Last = &o
+	return s.write(r)
 }
 
 // filled is what a slot holds.
@@ -64,23 +91,32 @@ func (s Slots) write(r record) error {
 	return nil
 }
 
-// Boot puts the slot in force over the image's program, at each boot. A trial
-// that is still open has failed: the power went before it was healthy. A
-// program that is not what was installed is left alone.
-func (s Slots) Boot() error {
+// Boot puts the slot in force over the image's program, at each boot; image is
+// the version of that. A trial that is still open has failed: the power went
+// before it was healthy. A program that is not what was installed is left
+// alone, and so is one that is older than the image: that was written anew.
+func (s Slots) Boot(image string) error {
 	r, err := s.read()
 	if err != nil {
 		return err
 	}
-	var failed error
+	changed := false
 	if r.Trial != "" {
-		failed = fmt.Errorf("the update to %s was not healthy before the power went; the version before is back", r.Slots[r.Trial].Version)
-		r.Trial = ""
+		r.Last = &Outcome{
+			Version: r.Slots[r.Trial].Version, Time: time.Now(), RolledBack: true,
+			Error: "it was not healthy before the power went",
+		}
+		r.Trial, changed = "", true
+	}
+	if r.Current != "" && newer(image, r.Slots[r.Current].Version) {
+		r.Current, changed = "", true
+	}
+	if changed {
 		if err := s.write(r); err != nil {
 			return err
 		}
 	}
-	return errors.Join(failed, s.cover(r.Current, r))
+	return s.cover(r.Current, r)
 }
 
 // cover mounts a slot's program over the image's; "" uncovers that.

@@ -49,8 +49,17 @@ const (
 
 // Apply verifies the bundle in a file, puts its program into the free slot
 // and in force, and takes it back unless it is healthy in time. It returns
-// the version of the bundle.
+// the version of the bundle. What became of it is kept for [Slots.Last],
+// unless the bundle was merely old.
 func (u *Updater) Apply(ctx context.Context, path string) (version string, err error) {
+	version, err = u.apply(ctx, path)
+	if err != nil && !errors.Is(err, ErrOlder) && !errors.Is(err, ErrRolledBack) {
+		err = errors.Join(err, u.Slots.keep(Outcome{Version: version, Time: time.Now(), Error: err.Error()}))
+	}
+	return version, err
+}
+
+func (u *Updater) apply(ctx context.Context, path string) (version string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return "", err
@@ -68,10 +77,7 @@ func (u *Updater) Apply(ctx context.Context, path string) (version string, err e
 		return b.Version, err
 	}
 	slot := other(r.Current)
-	if err := os.MkdirAll(filepath.Join(u.Slots.Dir, slot), 0o755); err != nil {
-		return b.Version, err
-	}
-	if err := b.extract(u.Arch, u.Slots.program(slot)); err != nil {
+	if err := u.fill(slot, b); err != nil {
 		return b.Version, err
 	}
 	r.Slots[slot] = filled{Version: b.Version, SHA256: b.Programs[u.Arch].SHA256}
@@ -80,6 +86,18 @@ func (u *Updater) Apply(ctx context.Context, path string) (version string, err e
 		return b.Version, err
 	}
 	return b.Version, u.try(ctx, r)
+}
+
+// fill puts the bundle's program into a slot.
+func (u *Updater) fill(slot string, b *bundle) error {
+	if err := os.MkdirAll(filepath.Join(u.Slots.Dir, slot), 0o755); err != nil {
+		return err
+	}
+	program, r, err := b.find(u.Arch)
+	if err != nil {
+		return err
+	}
+	return writeProgram(u.Slots.program(slot), r, program)
 }
 
 // try puts the slot on trial in force, and decides.
@@ -94,6 +112,7 @@ func (u *Updater) try(ctx context.Context, r record) error {
 		failure = u.waitHealthy(ctx, version)
 	}
 	r.Trial = ""
+	r.Last = &Outcome{Version: version, Time: time.Now()}
 	if failure == nil {
 		r.Current = slot
 		if err := u.Slots.write(r); err != nil {
@@ -103,6 +122,7 @@ func (u *Updater) try(ctx context.Context, r record) error {
 		return nil
 	}
 	u.Log.Error("rolling back", "version", version, "err", failure)
+	r.Last.Error, r.Last.RolledBack = failure.Error(), true
 	// Back, whatever became of the caller.
 	back := context.WithoutCancel(ctx)
 	return errors.Join(ErrRolledBack, failure, u.Slots.cover(r.Current, r), u.Slots.write(r), u.Restart(back))

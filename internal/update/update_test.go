@@ -106,7 +106,7 @@ func TestUpdatesAlternateBetweenTheSlots(t *testing.T) {
 	}
 	// A boot begins with the image's program, and finds the last one again.
 	unix.Unmount(u.Slots.Binary, unix.MNT_DETACH)
-	if err := u.Slots.Boot(); err != nil {
+	if err := u.Slots.Boot("1.0"); err != nil {
 		t.Fatal(err)
 	}
 	if got := u.runs(t); got != "1.10" {
@@ -135,6 +135,9 @@ func TestAnUnhealthyVersionIsTakenBack(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	})
+	if last, _, err := u.Slots.Last(); err != nil || !last.RolledBack || last.Version != "1.2" {
+		t.Errorf("what is kept: %+v, %v", last, err)
+	}
 	if restarts != 2 {
 		t.Errorf("%d restarts, want one there and one back", restarts)
 	}
@@ -151,15 +154,20 @@ func TestAPowerCutInATrialIsAFailure(t *testing.T) {
 		defer func() { _ = recover() }()
 		u.Apply(t.Context(), s.bundle(t, "1.1"))
 	}()
-	err := u.Slots.Boot()
-	if err == nil || !strings.Contains(err.Error(), "1.1") {
-		t.Errorf("Boot = %v; it should tell", err)
+	if _, trying, err := u.Slots.Last(); err != nil || !trying {
+		t.Errorf("before the boot: trying %v, err %v", trying, err)
 	}
-	if got := u.runs(t); got != "image" {
-		t.Errorf("%s runs", got)
-	}
-	if err := u.Slots.Boot(); err != nil {
-		t.Errorf("the second boot: %v", err)
+	for range 2 {
+		if err := u.Slots.Boot("1.0"); err != nil {
+			t.Fatal(err)
+		}
+		if got := u.runs(t); got != "image" {
+			t.Errorf("%s runs", got)
+		}
+		last, trying, err := u.Slots.Last()
+		if err != nil || trying || !last.RolledBack || last.Version != "1.1" || last.Error == "" {
+			t.Errorf("after the boot: trying %v, last %+v, err %v", trying, last, err)
+		}
 	}
 }
 
@@ -173,7 +181,7 @@ func TestADamagedSlotIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(u.Slots.program("a"), []byte("#!/bin/sh\necho worse"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := u.Slots.Boot(); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if err := u.Slots.Boot("1.0"); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("Boot = %v", err)
 	}
 	if got := u.runs(t); got != "image" {
@@ -219,6 +227,25 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%s runs", got)
 			}
 		})
+	}
+}
+
+// TestAnImageWrittenAnewWins: the data partition, with its slots, may be that
+// of an older image.
+func TestAnImageWrittenAnewWins(t *testing.T) {
+	s := newSigner(t)
+	u := device(t, s.public)
+	if _, err := u.Apply(t.Context(), s.bundle(t, "1.1")); err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range [][2]string{{"1.0", "1.1"}, {"1.2", "image"}} {
+		image, want := pair[0], pair[1]
+		if err := u.Slots.Boot(image); err != nil {
+			t.Fatal(err)
+		}
+		if got := u.runs(t); got != want {
+			t.Errorf("image %s: %s runs", image, got)
+		}
 	}
 }
 
