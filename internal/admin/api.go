@@ -46,6 +46,9 @@ func (a *API) Routes() map[string]http.Handler {
 		"POST /api/v1/admin/network/revert":  a.only(a.revertNetwork),
 
 		"GET /api/v1/admin/backup": a.only(a.getBackup),
+
+		"GET /api/v1/admin/update": a.only(a.getUpdate),
+		"PUT /api/v1/admin/update": a.only(a.putUpdate),
 	}
 	if a.Local {
 		routes["GET /api/v1/admin/code"] = a.only(a.getCode)

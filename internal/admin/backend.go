@@ -59,6 +59,12 @@ type Backend interface {
 	// Backup writes everything that is kept as one file; Restore reads one.
 	Backup(ctx context.Context, w io.Writer) error
 	Restore(ctx context.Context, r io.Reader) error
+
+	// Update tells how this device is updated, and what became of the last
+	// one. TakeUpdate reads a bundle, refuses one that is not trusted, and
+	// leaves it to be applied; it returns the bundle's version.
+	Update() (Update, error)
+	TakeUpdate(r io.Reader) (version string, err error)
 }
 
 // Socket is one client's connection.

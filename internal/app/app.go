@@ -25,6 +25,7 @@ import (
 	"server22.local/appliance/internal/gcpace"
 	"server22.local/appliance/internal/health"
 	"server22.local/appliance/internal/httpd"
+	"server22.local/appliance/internal/update"
 	"server22.local/appliance/netcfg"
 	"server22.local/appliance/realtime"
 	"server22.local/appliance/systemd"
@@ -128,6 +129,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.firstLook(listeners)
 	a.warnOfConfig()
 	a.warnOfCard(cardProblems)
+	a.warnOfUpdate(update.CardSlots)
 	a.openBox()
 	return a.serve(ctx, listeners)
 }
@@ -193,6 +195,7 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 	a.server = httpd.New(httpd.Config{
 		Listeners: listeners, Guard: a.guard, Log: a.log,
 		MaxBody: int64(a.cfg().Realtime.MaxPayload), MaxConns: maxConns(),
+		Uploads: map[string]int64{updatePath: update.MaxBundle},
 	})
 	if err := a.build(ctx); err != nil {
 		return err

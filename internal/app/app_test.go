@@ -18,6 +18,8 @@ import (
 	"go.uber.org/goleak"
 
 	"server22.local/appliance/internal/config"
+	"server22.local/appliance/internal/health"
+	"server22.local/appliance/internal/update"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -235,5 +237,25 @@ func TestQRHandler(t *testing.T) {
 	a.serveQR(rec, nil)
 	if rec.Code != http.StatusOK || rec.Header().Get("Content-Type") != "image/svg+xml" {
 		t.Errorf("answered %d %s", rec.Code, rec.Header().Get("Content-Type"))
+	}
+}
+
+// TestAnUpdateThatWasTakenBackIsTold reads what the root helper has kept.
+func TestAnUpdateThatWasTakenBackIsTold(t *testing.T) {
+	dir := t.TempDir()
+	slots := update.Slots{Dir: dir}
+	a := construct(t, "")
+	a.warnOfUpdate(slots)
+	if got := a.health.Conditions(); len(got) > 0 {
+		t.Errorf("without an update: %+v", got)
+	}
+	kept := `{"current":"a","slots":{},"last":{"version":"1.2","time":"2026-01-02T03:04:05Z","error":"no answer","rolled_back":true}}`
+	if err := os.WriteFile(filepath.Join(dir, "slots.json"), []byte(kept), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a.warnOfUpdate(slots)
+	got := a.health.Conditions()
+	if len(got) != 1 || got[0].Code != health.UpdateUndone || !strings.Contains(got[0].Text, "1.2") || !strings.Contains(got[0].Text, "no answer") {
+		t.Errorf("conditions %+v", got)
 	}
 }

@@ -58,4 +58,5 @@ const (
 	ClockUnset   Code = "TIM-01" // nobody has told the time
 	PowerLow     Code = "PWR-01" // the supply's voltage is too low
 	CardSettings Code = "CRD-01" // the card's boot could not do all that it should
+	UpdateUndone Code = "UPD-01" // a new version was taken back
 )

@@ -18,14 +18,35 @@ const (
 	headerTimeout = 10 * time.Second
 	// idleTimeout ends connections that may say something more, and do not.
 	idleTimeout = 75 * time.Second
-	// bodyTimeout is for a whole body; at 1 MB that is 33 kB/s.
+	// bodyTimeout is for a whole body; at 1 MB that is 33 kB/s. A larger one
+	// has as much more time.
 	bodyTimeout = 30 * time.Second
+	bodyRate    = 1 << 20 / 30 // bytes a second
 )
+
+// bodyLimits say how large a body may be, in bytes.
+type bodyLimits struct {
+	usual   int64
+	uploads map[string]int64 // by path
+}
+
+func (l bodyLimits) of(r *http.Request) int64 {
+	if limit, ok := l.uploads[r.URL.Path]; ok {
+		return limit
+	}
+	return l.usual
+}
+
+// patience is how long a body may take.
+func patience(length int64) time.Duration {
+	return bodyTimeout + time.Duration(max(0, length/bodyRate))*time.Second
+}
 
 // limitBody bounds a request's body in size and time. Reading of what follows
 // (nothing, or a hijacked stream) is not bounded.
-func limitBody(limit int64, next http.Handler) http.Handler {
+func limitBody(limits bodyLimits, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		limit := limits.of(r)
 		if r.ContentLength > limit {
 			problem.Write(w, problem.New(http.StatusRequestEntityTooLarge, "too_large",
 				"the body is larger than this device takes", "realtime.max_payload is the limit"))
@@ -33,7 +54,7 @@ func limitBody(limit int64, next http.Handler) http.Handler {
 		}
 		if r.Body != nil && r.Body != http.NoBody {
 			rc := http.NewResponseController(w)
-			if rc.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
+			if rc.SetReadDeadline(time.Now().Add(patience(r.ContentLength))) == nil {
 				r.Body = &timedBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), done: func() { _ = rc.SetReadDeadline(time.Time{}) }}
 			}
 		}

@@ -20,8 +20,9 @@ type Config struct {
 	Listeners []net.Listener // already open; the server closes them
 	Guard     *Guard
 	Log       *slog.Logger
-	MaxBody   int64 // bytes; of one request
-	MaxConns  int64 // at once, WebSockets not counted
+	MaxBody   int64            // bytes; of one request
+	Uploads   map[string]int64 // by path: where larger ones are taken; the handler asks who sends before it reads
+	MaxConns  int64            // at once, WebSockets not counted
 }
 
 // Server answers HTTP on every listener. Parts put their handlers on it with
@@ -41,7 +42,7 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), ready: make(chan struct{})}
 	s.limit.max = cfg.MaxConns
 	s.http = http.Server{
-		Handler:           cfg.Guard.Wrap(limitBody(cfg.MaxBody, baseline(s.mux))),
+		Handler:           cfg.Guard.Wrap(limitBody(bodyLimits{cfg.MaxBody, cfg.Uploads}, baseline(s.mux))),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,

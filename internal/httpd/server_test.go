@@ -24,7 +24,7 @@ func start(t *testing.T, maxConns int64, handlers map[string]http.HandlerFunc) (
 	}
 	s = New(Config{
 		Listeners: listeners, Guard: NewGuard(Policy{}), Log: slog.New(slog.DiscardHandler),
-		MaxBody: 1000, MaxConns: maxConns,
+		MaxBody: 1000, MaxConns: maxConns, Uploads: map[string]int64{"/upload": 2000},
 	})
 	for pattern, h := range handlers {
 		s.Handle(pattern, h)
@@ -49,14 +49,17 @@ func TestBodyLimit(t *testing.T) {
 			w.WriteHeader(http.StatusTeapot)
 		}
 	}})
-	for size, want := range map[int]int{0: 200, 1000: 200, 1001: 413} {
-		resp, err := http.Post("http://"+addr, "text/plain", bytes.NewReader(make([]byte, size)))
+	for _, tt := range []struct {
+		path       string
+		size, want int
+	}{{"/", 0, 200}, {"/", 1000, 200}, {"/", 1001, 413}, {"/upload", 2000, 200}, {"/upload", 2001, 413}} {
+		resp, err := http.Post("http://"+addr+tt.path, "text/plain", bytes.NewReader(make([]byte, tt.size)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode != want {
-			t.Errorf("%d bytes: answered %d; want %d", size, resp.StatusCode, want)
+		if resp.StatusCode != tt.want {
+			t.Errorf("%d bytes to %s: answered %d; want %d", tt.size, tt.path, resp.StatusCode, tt.want)
 		}
 	}
 	// Without a length, the handler meets the limit.
