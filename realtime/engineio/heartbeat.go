@@ -238,6 +238,33 @@ func (s *Socket) unanswered() {
 	}
 }
 
+// lapsed ends a session whose peer's time is over though the timer has not
+// come round to it yet, and says whether it did.
+func (s *Socket) lapsed() bool {
+	switch {
+	case s.server.beats.overdue(s):
+		s.unanswered()
+	case s.absent():
+		s.end(ReasonPingTimeout, errPongMissing, abrupt)
+	default:
+		return false
+	}
+	return true
+}
+
+// absent says whether a polling client was away for as long as a heartbeat may
+// take. However late a busy machine was with the ping, this client was not
+// there to have it.
+func (s *Socket) absent() bool {
+	o := &s.server.o
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ws != nil || s.candidate != nil || s.poll != nil || s.posting || s.away.IsZero() {
+		return false
+	}
+	return time.Since(s.away) >= early(o.PingInterval+o.PingTimeout)
+}
+
 // heartbeat handles a ping or a pong of the peer. It returns false if it came
 // in the wrong direction.
 func (s *Socket) heartbeat(p wire.Packet) bool {

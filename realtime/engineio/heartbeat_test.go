@@ -47,6 +47,31 @@ func TestSilentClient(t *testing.T) {
 	}
 }
 
+// TestAbsentClient has a server that is so busy that it sends no ping: who did
+// not poll for as long as a heartbeat takes has lost the session anyway.
+func TestAbsentClient(t *testing.T) {
+	for away, want := range map[time.Duration]string{400 * time.Millisecond: "", 500 * time.Millisecond: string(ReasonPingTimeout)} {
+		synctest.Test(t, func(t *testing.T) {
+			all := newSessions(t, nil)
+			b := overPipes(t, Options{PingInterval: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond}, all.accept)
+			c := b.connect(Polling)
+			r := all.next()
+			b.engine.beats.mu.Lock()
+			b.engine.beats.timer.Stop()
+			b.engine.beats.mu.Unlock()
+			time.Sleep(away)
+			r.s.Send(textPacket("for the poll"), SendOptions{})
+			go c.end()
+			synctest.Wait()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if string(r.reason) != want {
+				t.Errorf("after %v: ended as %q, want %q", away, r.reason, want)
+			}
+		})
+	}
+}
+
 // TestHeartbeats keeps sessions for an hour.
 func TestHeartbeats(t *testing.T) {
 	for _, mode := range modes {

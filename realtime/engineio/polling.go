@@ -66,10 +66,18 @@ func (s *Socket) serveGet(w http.ResponseWriter, r *http.Request, q *query) *Con
 	if err := s.writePoll(w, r, q, p.items); err != nil {
 		s.end(ReasonTransportError, err, broken)
 	}
+	s.answered()
 	if s.closed.Load() {
 		s.vanishIfSaid()
 	}
 	return nil
+}
+
+// answered notes when a request of the client was.
+func (s *Socket) answered() {
+	s.mu.Lock()
+	s.away = time.Now()
+	s.mu.Unlock()
 }
 
 // patient suspends the timeouts of an http.Server while a request waits.
@@ -292,7 +300,7 @@ func (s *Socket) beginPost(r *http.Request) *ConnectionError {
 
 func (s *Socket) endPost() {
 	s.mu.Lock()
-	s.posting = false
+	s.posting, s.away = false, time.Now()
 	s.mu.Unlock()
 }
 

@@ -81,8 +81,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, q *query, upgrade
 		return s.handshake(w, r, q, upgrade)
 	}
 	socket := s.session(q.sid)
-	if socket != nil && s.beats.overdue(socket) {
-		socket.unanswered()
+	if socket != nil && socket.lapsed() {
 		socket = s.session(q.sid)
 	}
 	switch {

@@ -72,6 +72,7 @@ type Socket struct {
 	probed    bool          // the candidate has sent its probe
 	poll      *poll         // the request that waits for packets
 	posting   bool          // a POST is being served
+	away      time.Time     // when the last request of a polling client was answered
 	expected  chan struct{} // closed when a poll comes, if a farewell waits for one
 	awaiting  bool          // a heartbeat is unanswered
 

@@ -11,11 +11,13 @@ import (
 
 // engineIO is the server of the protocol suites of Engine.IO 4 and 3: it
 // echoes, with fast heartbeats.
-func engineIO(log *slog.Logger) http.Handler {
+func engineIO(log *slog.Logger) http.Handler { return engineEcho(log, 200*time.Millisecond) }
+
+func engineEcho(log *slog.Logger, pingTimeout time.Duration) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/engine.io/", engineio.NewServer(engineio.Options{
 		PingInterval: 300 * time.Millisecond,
-		PingTimeout:  200 * time.Millisecond,
+		PingTimeout:  pingTimeout,
 		MaxPayload:   1_000_000,
 		AllowEIO3:    true,
 		Logger:       log,
