@@ -12,7 +12,10 @@ for c in mcopy mkfs.vfat mke2fs sfdisk xz; do
 done
 build/arm/rootfs.sh
 
+# Always the same, so that a card that is written anew finds the data
+# partition behind them as it was.
 boot_mb=256
+root_mb=640
 cache=$(realpath -m "$dist")/cache
 image=$(realpath -m "$dist")/appliance-arm64.img
 deb=$(echo "$dist"/appliance_"$VERSION"_arm64.deb)
@@ -73,7 +76,7 @@ file_systems() {
   mkfs.vfat -F 32 -n APPL-BOOT -i 41504c31 --invariant "$work/boot.fat" >/dev/null
   find "$boot" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
   (cd "$boot" && mcopy -m -s -Q -i "$work/boot.fat" ./* ::)
-  root_mb=$(($(du -sm --apparent-size "$root" | cut -f1) * 115 / 100 + 64))
+  [ "$(du -sm --apparent-size "$root" | cut -f1)" -lt $((root_mb * 9 / 10)) ] || die "the root file system has outgrown its partition" "raise root_mb; cards that are written anew then begin anew"
   find "$root" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
   E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -F -t ext4 -L appl-root -U 4150504c-0000-4000-8000-000000000001 \
     -E hash_seed=4150504c-0000-4000-8000-000000000002,lazy_itable_init=0 -O '^has_journal,^metadata_csum_seed' -m 0 \

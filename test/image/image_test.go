@@ -1,0 +1,186 @@
+package image
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"server22.local/appliance/internal/need"
+)
+
+// settings is what the owner writes on the card.
+const settings = `name = "server22"
+[net]
+mode = "dhcp"
+link_local = "always"
+[setup]
+admin_password = "correct horse"
+ssh_key = "PUBLIC"
+wifi = { ssid = "shop floor", password = "battery staple", country = "DE" }
+`
+
+// owner is a person with a card, a desktop, and an SSH key.
+type owner struct {
+	*lan
+	t    *testing.T
+	card *card
+	on   *machine
+	work *workshop
+	id   string // the SSH key
+}
+
+// TestCard is the life of a card, in order: each step stands on the one before.
+func TestCard(t *testing.T) {
+	c := flash(t, 3<<30)
+	node := need.Command(t, "node")[0]
+	modules := need.NodeModule(t, "../node", "socket.io-client")
+	o := &owner{lan: newLAN(t), t: t, card: c, work: newWorkshop(t), id: filepath.Join(c.dir, "id")}
+	c.command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "owner", "-f", o.id)
+
+	o.firstBoot()
+	o.found()
+	o.logsIn()
+	o.joinsWiFi()
+	acked := o.powerCut(node, filepath.Dir(modules))
+	o.nothingIsLost(acked)
+	o.updates()
+	o.writesTheImageAnew(acked)
+}
+
+// firstBoot cuts the first boot short, while the data partition is made.
+func (o *owner) firstBoot() {
+	public, err := os.ReadFile(o.id + ".pub")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.card.put("appliance.toml", strings.Replace(settings, "PUBLIC", strings.TrimSpace(string(public)), 1))
+	o.card.put("owner.pub", o.work.key("owner"))
+	o.log("first boot")
+	o.on = o.powerOn(o.card, virt)
+	o.on.WaitOutput("data partition", 5*time.Minute)
+	time.Sleep(time.Second)
+	o.on.powerOff()
+	o.log("the plug was pulled while the data partition was made; first boot again")
+	o.boot()
+	o.on.WaitOutput("http://server22.local/", time.Minute) // the console
+}
+
+// boot switches on, and waits until pages are served.
+func (o *owner) boot() {
+	o.t.Helper()
+	start := time.Now()
+	o.on = o.powerOn(o.card, virt)
+	o.within(6*time.Minute, "curl -fsS -m 4 http://"+cardAddress+"/healthz", "ok")
+	o.log("serving after %.0f s", time.Since(start).Seconds())
+	o.within(time.Minute, "curl -fsS -m 4 http://"+cardAddress+"/readyz", `"ready": true`)
+}
+
+// found looks the card up as other machines do.
+func (o *owner) found() {
+	o.within(20*time.Second, "curl -fsS -m 5 http://server22.local/api/v1/status", `"source": "dhcp"`)
+	o.within(20*time.Second, "avahi-resolve -4 -n server22.local", cardAddress)
+	o.within(20*time.Second, "avahi-browse -rpt _http._tcp", "server22.local;"+cardAddress+";80")
+	o.within(20*time.Second, "dig +short @10.84.0.1 server22.lan", cardAddress)
+	if left := o.onCard("cat /boot/firmware/appliance.toml"); strings.Contains(left, "setup") || !strings.Contains(left, "server22") {
+		o.t.Errorf("the card's settings are now\n%s", left)
+	}
+	o.log("found by mDNS, DNS-SD, and the DHCP server's DNS; the secrets are off the card")
+}
+
+// ssh is a command line that logs in.
+func (o *owner) ssh(command string) string {
+	return "ssh -q -i " + o.id + " -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10 root@server22.local " + quote(command)
+}
+
+// quote makes one word of a text, for a shell.
+func quote(text string) string {
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// onCard runs a command on the card.
+func (o *owner) onCard(command string) string {
+	o.t.Helper()
+	return o.run(o.ssh(command))
+}
+
+// copies brings a file to the card.
+func (o *owner) copies(file, to string) {
+	o.t.Helper()
+	o.run("scp -q -i " + o.id + " -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null " + file + " root@server22.local:" + to)
+}
+
+// logsIn looks that SSH is there, for the key alone.
+func (o *owner) logsIn() {
+	o.within(30*time.Second, o.ssh("hostname"), "server22")
+	out, ok := o.try("ssh -o PreferredAuthentications=password,keyboard-interactive -o PubkeyAuthentication=no -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@server22.local true 2>&1")
+	if ok || !strings.Contains(out, "Permission denied (publickey)") {
+		o.t.Errorf("a login without the key: %v\n%s", ok, out)
+	}
+	if failed := o.onCard("systemctl --failed --no-legend --plain"); failed != "" {
+		o.t.Errorf("units that failed:\n%s", failed)
+	}
+	if mounts := o.onCard("findmnt -no OPTIONS /"); !strings.HasPrefix(mounts, "ro") {
+		o.t.Errorf("the root is mounted %s", mounts)
+	}
+	o.log("SSH, with the key only; no unit failed; in %s", strings.TrimSpace(o.onCard("systemd-analyze time | head -1")))
+}
+
+// joinsWiFi gives the card two radios, makes the other one an access point
+// with a DHCP server, and then takes the cable out.
+func (o *owner) joinsWiFi() {
+	o.copies("../../dist/cache/busybox/usr/bin/busybox", "/tmp/busybox")
+	o.copies("testdata/access-point.sh", "/tmp/access-point.sh")
+	o.onCard("sh /tmp/access-point.sh")
+	o.within(30*time.Second, o.ssh("wpa_cli -i wlan0 status"), "wpa_state=COMPLETED")
+	if country := o.onCard("iw reg get"); !strings.Contains(country, "country DE") {
+		o.t.Errorf("the regulatory domain:\n%s", country)
+	}
+	o.onCard("nohup sh -c 'for i in $(seq 60); do sleep 1; ip -4 -br addr show wlan0 > /dev/ttyAMA0; done' >/dev/null 2>&1 &")
+	o.on.tell("set_link n off")
+	o.on.WaitOutput("10.85.0.", 40*time.Second)
+	o.on.tell("set_link n on")
+	o.within(time.Minute, "curl -fsS -m 4 http://server22.local/readyz", `"ready": true`)
+	o.log("joined the wireless network, with an address while the cable was out")
+}
+
+// powerCut pulls the plug while a client talks, and returns the ids of what
+// was acknowledged.
+func (o *owner) powerCut(node, modules string) (acked []string) {
+	cmd := o.ns.Command(node, "../e2e/testdata/say.js", "http://"+cardAddress+"/", "lobby", "1000")
+	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+	client := o.ns.DaemonCommand(cmd)
+	for deadline := time.Now().Add(2 * time.Minute); strings.Count(client.Output(), "\nack ") < 300; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			o.t.Fatalf("socket.io-client got no further than\n%s", client.Output())
+		}
+	}
+	o.on.powerOff()
+	client.Stop()
+	for line := range strings.Lines(client.Output()) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "ack" {
+			acked = append(acked, fields[1])
+		}
+	}
+	o.log("the plug was pulled after %d acknowledged messages", len(acked))
+	return acked
+}
+
+// nothingIsLost boots after a power cut.
+func (o *owner) nothingIsLost(acked []string) {
+	o.boot()
+	o.has(acked)
+	o.within(30*time.Second, o.ssh("appliance report"), "the device lost its power")
+	o.log("all %d are there, and the black box says why it was started", len(acked))
+}
+
+func (o *owner) has(acked []string) {
+	o.t.Helper()
+	kept := o.run("curl -fsS 'http://" + cardAddress + "/api/v1/rooms/lobby/messages?since=0&limit=1000'")
+	for _, id := range acked {
+		if !strings.Contains(kept, `"`+id+`"`) {
+			o.t.Errorf("%s was acknowledged, and is lost", id)
+		}
+	}
+}
