@@ -303,6 +303,7 @@ func (a *App) startFront(ctx context.Context) {
 		{"control socket", a.controlServer().Run},
 		{"console", a.followIssue},
 		{"witness", a.witness},
+		{"power", a.followPower},
 		{"clock", a.followClock},
 		{"systemd", a.followHealth},
 		{"watchdog", systemd.Watchdog{Check: a.selfCheck, Failed: func(err error) { a.log.Error("self-check failed", "err", err) }}.Run},
