@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -15,26 +14,26 @@ import (
 )
 
 const (
-	// firstBackoff doubles with each try (RFC 2131 §4.1), up to maxBackoff. The
-	// RFC would let it grow to 64 s, but the link has no address of a server all
-	// that time, and one that comes late should be found soon.
-	firstBackoff = 4 * time.Second
-	maxBackoff   = 16 * time.Second
+	// firstWait is how long the first message waits for an answer; each further
+	// one waits twice as long, up to maxWait. RFC 2131 §4.1 would begin with 4 s
+	// and end with 64: but one lost packet should not cost seconds, and a server
+	// that comes late should be found soon.
+	firstWait = time.Second
+	// pluggedWait is firstWait where a cable was just plugged in.
+	pluggedWait = 250 * time.Millisecond
+	maxWait     = 16 * time.Second
 	// silentTries is after how many tries without an answer we ask for broadcast
 	// ones: some access points drop unicast to a host without an address.
 	silentTries = 2
 	// betterOffer is how long the offer of another address than the wished waits
 	// for the wished one.
 	betterOffer = 200 * time.Millisecond
+	// rebootTime is after how long without an answer the address of last time is
+	// given up, and requestTime an offer. Both are less than RFC 2131 has it: the
+	// alternative is to ask for another address.
+	rebootTime  = 5 * time.Second
+	requestTime = 7 * time.Second
 )
-
-// rebootTries is how long each REQUEST of INIT-REBOOT waits: less than a fresh
-// client's since most often the server answers within milliseconds, and the
-// alternative is to ask for a new address.
-var rebootTries = []time.Duration{time.Second, 2 * time.Second, 2 * time.Second}
-
-// requestTries is how long each REQUEST for an offer waits.
-var requestTries = []time.Duration{2 * time.Second, 4 * time.Second, 4 * time.Second}
 
 // begin looks for a lease of an earlier time.
 func (s *session) begin(context.Context) step {
@@ -60,14 +59,11 @@ func (s *session) rebooting(old *Lease) step {
 	return func(ctx context.Context) step {
 		s.enter(Rebooting)
 		s.open()
-		tries := rebootTries
-		if s.plugged {
-			tries = slices.Concat(pluggedTries, rebootTries[1:])
-		}
-		for _, wait := range tries {
+		waits := s.backoff()
+		for end := time.Now().Add(rebootTime); time.Now().Before(end); {
 			sent := time.Now()
 			s.broadcast(s.newReboot(old.Prefix.Addr()))
-			until := sent.Add(wait)
+			until := earlier(end, sent.Add(waits()))
 			for done := false; !done; {
 				e := s.next(ctx, until)
 				switch {
@@ -116,7 +112,7 @@ func (s *session) unanswered(ctx context.Context, old *Lease) step {
 func (s *session) selecting(ctx context.Context) step {
 	s.enter(Selecting)
 	s.open()
-	waits := backoff(s.plugged)
+	waits := s.backoff()
 	s.plugged = false
 	for try := 0; ctx.Err() == nil; try++ {
 		s.wantsBroadcast = s.wantsBroadcast || try >= silentTries
@@ -133,37 +129,24 @@ func (s *session) selecting(ctx context.Context) step {
 	return nil
 }
 
-// pluggedTries are the waits before the usual ones when a cable was just plugged
-// in.
-var pluggedTries = []time.Duration{250 * time.Millisecond, 750 * time.Millisecond}
-
-// backoff makes the sequence of waits: 4, 8, 16, 16, ... seconds, each a second
-// more or less (RFC 2131 §4.1). The first is on the short side, so that one
-// lost packet costs little more than three seconds.
-func backoff(plugged bool) func() time.Duration {
-	var early []time.Duration
-	if plugged {
-		early = pluggedTries
+// backoff makes the sequence of waits: 1, 2, 4, 8, 16, 16, ... seconds, each a
+// quarter and at most a second more or less.
+func (s *session) backoff() func() time.Duration {
+	next := firstWait
+	if s.plugged {
+		next = pluggedWait
 	}
-	wait := time.Duration(0)
 	return func() time.Duration {
-		if len(early) > 0 {
-			first := early[0]
-			early = early[1:]
-			return first
-		}
-		if wait == 0 {
-			wait = firstBackoff
-			return wait - time.Second + rand.N(time.Second/2)
-		}
-		wait = min(2*wait, maxBackoff)
+		wait := next
+		next = min(2*next, maxWait)
 		return around(wait)
 	}
 }
 
-// around adds or takes up to a second (RFC 2131 §4.1).
+// around keeps those that booted together from asking together.
 func around(d time.Duration) time.Duration {
-	return d - time.Second + rand.N(2*time.Second)
+	spread := min(d/4, time.Second)
+	return d - spread + rand.N(2*spread)
 }
 
 // collect waits for an offer; the first acceptable one is taken unless it is of
@@ -225,10 +208,11 @@ func (s *session) offered(a *answer, sent time.Time) *Lease {
 func (s *session) requesting(offer *Lease) step {
 	return func(ctx context.Context) step {
 		s.enter(Requesting)
-		for _, wait := range requestTries {
+		waits := s.backoff()
+		for end := time.Now().Add(requestTime); time.Now().Before(end); {
 			sent := time.Now()
 			s.broadcast(s.newRequest(offer))
-			until := sent.Add(wait)
+			until := earlier(end, sent.Add(waits()))
 			for done := false; !done; {
 				e := s.next(ctx, until)
 				switch {

@@ -71,12 +71,12 @@ func (s *session) renewing(ctx context.Context) step {
 	s.enter(Renewing)
 	t2 := after(s.lease.Obtained, s.lease.RebindAfter)
 	send := func(m *dhcpv4.DHCPv4) error {
-		err := s.conn.Unicast(s.lease.Prefix.Addr(), s.lease.Server, m.ToBytes())
+		err := s.conn.Unicast(s.lease.Prefix.Addr(), s.lease.Server, encode(m))
 		if err == nil {
 			return nil
 		}
 		s.config.Log.Debug("cannot unicast; broadcasting", "err", err)
-		return s.conn.BroadcastFrom(s.lease.Prefix.Addr(), m.ToBytes())
+		return s.conn.BroadcastFrom(s.lease.Prefix.Addr(), encode(m))
 	}
 	mine := func(a *answer) bool { return a.server == s.lease.Server }
 	return s.extend(ctx, t2, send, mine, s.rebinding)
@@ -87,7 +87,7 @@ func (s *session) rebinding(ctx context.Context) step {
 	s.enter(Rebinding)
 	s.fail("cannot renew the lease", fmt.Errorf("%v does not answer; asking all servers", s.lease.Server))
 	send := func(m *dhcpv4.DHCPv4) error {
-		return s.conn.BroadcastFrom(s.lease.Prefix.Addr(), m.ToBytes())
+		return s.conn.BroadcastFrom(s.lease.Prefix.Addr(), encode(m))
 	}
 	any := func(*answer) bool { return true }
 	return s.extend(ctx, after(s.lease.Obtained, s.lease.Duration), send, any, s.rebinding)
@@ -163,7 +163,7 @@ func (s *session) release(ctx context.Context) step {
 	if s.lease != nil {
 		s.open()
 		m := s.newRelease(s.lease)
-		if err := s.conn.Unicast(s.lease.Prefix.Addr(), s.lease.Server, m.ToBytes()); err != nil {
+		if err := s.conn.Unicast(s.lease.Prefix.Addr(), s.lease.Server, encode(m)); err != nil {
 			s.fail("cannot tell the server of the release", err)
 		}
 		pause(ctx, releaseGrace)

@@ -44,6 +44,7 @@ func (s sent) addr(code uint8) netip.Addr {
 type cable struct {
 	t       *testing.T
 	start   time.Time
+	how     Start
 	answers chan Payload
 	// server answers a message, with nil for silence. It may be replaced.
 	server func(sent) []*dhcpv4.DHCPv4
@@ -82,7 +83,7 @@ func (c *cable) run(d time.Duration) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), d)
 	defer cancel()
-	if err := c.client.Run(ctx, Fresh); err != nil {
+	if err := c.client.Run(ctx, c.how); err != nil {
 		c.t.Error(err)
 	}
 }

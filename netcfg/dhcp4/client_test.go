@@ -66,29 +66,40 @@ func TestLeaseInAQuarterOfASecond(t *testing.T) {
 }
 
 func TestBackoffAndBroadcastFlag(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCable(t)
-		c.server = silent
-		c.run(54 * time.Second)
-		c.expect(discover, discover, discover, discover, discover)
-		for i, want := range []time.Duration{4, 8, 16, 16} {
-			gap := c.log[i+1].at - c.log[i].at
-			if gap < (want-1)*time.Second || gap > (want+1)*time.Second {
-				t.Errorf("gap %d is %v; want %d s ± 1 s", i, gap, want)
+	for _, test := range []struct {
+		start Start
+		gaps  []time.Duration // in milliseconds
+	}{
+		{Fresh, []time.Duration{1000, 2000, 4000, 8000, 16000, 16000}},
+		{Plugged, []time.Duration{250, 500, 1000, 2000, 4000, 8000, 16000, 16000}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCable(t)
+			c.server, c.how = silent, test.start
+			c.run(58 * time.Second)
+			if len(c.log) <= len(test.gaps) {
+				t.Fatalf("%d messages; want more than %d", len(c.log), len(test.gaps))
 			}
-			if c.log[i+1].TransactionID != c.log[i].TransactionID {
-				t.Error("a repetition is of another transaction")
+			for i, want := range test.gaps {
+				want *= time.Millisecond
+				gap, spread := c.log[i+1].at-c.log[i].at, min(want/4, time.Second)
+				if gap < want-spread || gap > want+spread {
+					t.Errorf("gap %d is %v; want %v ± %v", i, gap, want, spread)
+				}
+				if c.log[i+1].TransactionID != c.log[i].TransactionID {
+					t.Error("a repetition is of another transaction")
+				}
 			}
-		}
-		for i, m := range c.log {
-			if m.IsBroadcast() != (i >= silentTries) {
-				t.Errorf("try %d: broadcast flag %v", i, m.IsBroadcast())
+			for i, m := range c.log {
+				if m.IsBroadcast() != (i >= silentTries) {
+					t.Errorf("try %d: broadcast flag %v", i, m.IsBroadcast())
+				}
+				if want := uint16(m.at / time.Second); m.NumSeconds != want {
+					t.Errorf("try %d: %d s; want %d", i, m.NumSeconds, want)
+				}
 			}
-			if want := uint16(m.at / time.Second); m.NumSeconds != want {
-				t.Errorf("try %d: %d s; want %d", i, m.NumSeconds, want)
-			}
-		}
-	})
+		})
+	}
 }
 
 func TestLateServerIsFoundSoon(t *testing.T) {
@@ -176,7 +187,7 @@ func TestRebindsAndExpires(t *testing.T) {
 			granted = m.MessageType() == ask
 			return c.grant(m)
 		}
-		c.run((leaseTime + 2) * time.Second)
+		c.run(leaseTime*time.Second + 700*time.Millisecond)
 		if len(c.binds) != 2 || c.binds[1] != nil {
 			t.Fatalf("bound %v; want a lease and its end", c.binds)
 		}
@@ -339,7 +350,7 @@ func TestHostileOffersAreRefused(t *testing.T) {
 					}
 					return c.grant(m)
 				}
-				c.run(3 * time.Second)
+				c.run(700 * time.Millisecond)
 				c.expect(discover)
 				if len(c.binds) != 0 {
 					t.Errorf("bound %v", c.binds[0])

@@ -140,6 +140,9 @@ func (a answer) rapid() bool {
 // is a BOOTP server, whose addresses would be for ever: refused.
 func parseAnswer(data []byte, mac [6]byte) (answer, error) {
 	m, err := dhcpv4.FromBytes(data)
+	if err == nil {
+		err = readOverload(m.Options, data)
+	}
 	if err != nil {
 		return answer{}, fmt.Errorf("reading a message: %w", err)
 	}
@@ -160,4 +163,44 @@ func parseAnswer(data []byte, mac [6]byte) (answer, error) {
 		return a, nil
 	}
 	return answer{}, fmt.Errorf("message type %v is not for clients", a.kind)
+}
+
+// Where "sname" and "file" stand in a message (RFC 2131 §2).
+const (
+	snameAt   = 44
+	fileAt    = snameAt + 64
+	optionsAt = fileAt + 128 + 4 // after the cookie
+)
+
+// readOverload adds the options that stand in "file" and "sname", in this
+// order, where the server had too many (RFC 2131 §4.1).
+func readOverload(o dhcpv4.Options, message []byte) error {
+	const inFile, inSname = 1, 2
+	overload, ok := option(o, optOverload)
+	if !ok || len(overload) != 1 {
+		return nil
+	}
+	var err error
+	if overload[0]&inFile != 0 {
+		err = o.FromBytes(message[fileAt : fileAt+128])
+	}
+	if overload[0]&inSname != 0 {
+		err = errors.Join(err, o.FromBytes(message[snameAt:fileAt]))
+	}
+	return err
+}
+
+// encode writes a message with its type as the first option, where servers of
+// the simplest kind look for it. The library sorts options by their codes.
+func encode(m *dhcpv4.DHCPv4) []byte {
+	b := m.ToBytes()
+	for at := optionsAt; at+2 < len(b) && b[at] < optMessageType; at += 2 + int(b[at+1]) {
+		if next := at + 2 + int(b[at+1]); next+3 <= len(b) && b[next] == optMessageType {
+			kind := [3]byte(b[next:])
+			copy(b[optionsAt+len(kind):], b[optionsAt:next])
+			copy(b[optionsAt:], kind[:])
+			break
+		}
+	}
+	return b
 }

@@ -23,6 +23,7 @@ const (
 	optNTP            = 42
 	optRequestedAddr  = 50
 	optLeaseTime      = 51
+	optOverload       = 52
 	optMessageType    = 53
 	optServerID       = 54
 	optParameters     = 55

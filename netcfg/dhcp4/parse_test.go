@@ -2,6 +2,7 @@ package dhcp4
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
 func TestClientID(t *testing.T) {
@@ -62,6 +64,67 @@ func TestFrames(t *testing.T) {
 	}
 }
 
+// bootReply is a message to us with these options, and with others in "file"
+// and "sname".
+func bootReply(options, file, sname []byte) []byte {
+	m := make([]byte, optionsAt, optionsAt+len(options))
+	copy(m, []byte{2, 1, 6, 0})
+	copy(m[16:], leasedIP.AsSlice())
+	copy(m[28:], clientMAC[:])
+	copy(m[snameAt:], sname)
+	copy(m[fileAt:], file)
+	copy(m[optionsAt-4:], []byte{99, 130, 83, 99})
+	return append(m, options...)
+}
+
+func TestOptionsInOtherFields(t *testing.T) {
+	options := []byte{53, 1, 2, 54, 4, 10, 82, 1, 1, 1, 4, 255, 255, 255, 0, 51, 4, 0, 0, 0, 60, 52, 1, 3, 255}
+	file, sname := []byte{6, 4, 10, 82, 1, 53, 255}, []byte{6, 4, 10, 82, 1, 54, 15, 3, 'l', 'a', 'n', 255}
+	for overload, want := range map[byte]string{
+		1: "[10.82.1.53] ", 2: "[10.82.1.54] lan", 3: "[10.82.1.53 10.82.1.54] lan", 0: "[] ", 4: "[] ",
+	} {
+		options[23] = overload
+		a, err := parseAnswer(bootReply(options, file, sname), clientMAC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := parseLease(a.raw, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(l.DNS, " ", l.Domain); got != want {
+			t.Errorf("overload %d: %q; want %q", overload, got, want)
+		}
+	}
+	if _, err := parseAnswer(bootReply(options, []byte{6, 200, 1}, nil), clientMAC); err != nil {
+		t.Errorf("a field that is not in use counted: %v", err)
+	}
+	options[23] = 1
+	if _, err := parseAnswer(bootReply(options, []byte{6, 200, 1}, nil), clientMAC); err == nil {
+		t.Error("an option that goes beyond its field was accepted")
+	}
+}
+
+func TestTheTypeComesFirst(t *testing.T) {
+	for _, m := range []*dhcpv4.DHCPv4{
+		{Options: dhcpv4.Options{53: {1}}},
+		{Options: dhcpv4.Options{53: {3}, 61: {1, 2}}},
+		{Options: dhcpv4.Options{12: []byte("server22"), 50: leasedIP.AsSlice(), 53: {3}, 55: wanted}},
+	} {
+		b := encode(m)
+		if !bytes.Equal(b[optionsAt:optionsAt+2], []byte{53, 1}) || len(b) != len(m.ToBytes()) {
+			t.Errorf("% x", b[optionsAt:])
+		}
+		if again, err := dhcpv4.FromBytes(b); err != nil || !cmp.Equal(again.Options, m.Options) {
+			t.Errorf("%v, %v; want %v", again, err, m)
+		}
+	}
+	none := &dhcpv4.DHCPv4{Options: dhcpv4.Options{12: []byte("server22"), 55: wanted}}
+	if b := encode(none); !bytes.Equal(b, none.ToBytes()) {
+		t.Errorf("a message without a type was changed: % x", b[optionsAt:])
+	}
+}
+
 func FuzzUnwrap(f *testing.F) {
 	frame := wrap([]byte("payload"), leasedIP, serverIP)
 	frame[ipHeader+1], frame[ipHeader+3] = serverPort, clientPort
@@ -75,17 +138,11 @@ func FuzzUnwrap(f *testing.F) {
 
 // FuzzLease holds that whatever a server sends, a lease is sane.
 func FuzzLease(f *testing.F) {
-	newSeed := func(options ...byte) {
-		m := make([]byte, 240, 240+len(options))
-		copy(m, []byte{2, 1, 6, 0})
-		copy(m[16:], leasedIP.AsSlice())
-		copy(m[28:], clientMAC[:])
-		copy(m[236:], []byte{99, 130, 83, 99})
-		f.Add(append(m, options...))
-	}
+	newSeed := func(options ...byte) { f.Add(bootReply(options, []byte{6, 4, 10, 82, 1, 53, 255}, nil)) }
 	newSeed(53, 1, 2, 54, 4, 10, 82, 1, 1, 1, 4, 255, 255, 255, 0, 51, 4, 0, 0, 0, 60, 121, 5, 0, 10, 82, 1, 1, 255)
 	newSeed(53, 1, 5, 54, 4, 10, 82, 1, 1, 1, 4, 255, 255, 255, 0, 51, 4, 255, 255, 255, 255,
 		119, 7, 3, 'l', 'a', 'n', 0, 0xc0, 0, 81, 5, 5, 0, 0, 1, 'x', 15, 3, 'l', 'a', 'n', 26, 2, 5, 220, 255)
+	newSeed(53, 1, 2, 54, 4, 10, 82, 1, 1, 1, 4, 255, 255, 255, 0, 51, 4, 0, 0, 0, 60, 52, 1, 3, 255)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := parseAnswer(b, clientMAC)
 		if err != nil {

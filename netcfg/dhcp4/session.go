@@ -105,7 +105,7 @@ func (s *session) open() {
 func (s *session) reopen() { s.transaction.id = newXID() }
 
 func (s *session) broadcast(m *dhcpv4.DHCPv4) {
-	if err := s.conn.Broadcast(m.ToBytes()); err != nil {
+	if err := s.conn.Broadcast(encode(m)); err != nil {
 		s.fail("cannot send to the DHCP servers", err)
 	}
 }
@@ -176,7 +176,7 @@ func (s *session) bind(ctx context.Context, lease *Lease) error {
 	}
 	changed := s.lease == nil || s.lease.Prefix != lease.Prefix
 	s.use(lease)
-	s.wish, s.naks = lease.Prefix.Addr(), 0
+	s.wish, s.naks, s.plugged = lease.Prefix.Addr(), 0, false
 	if changed || time.Since(s.savedAt) > saveInterval {
 		s.save(lease)
 	}
