@@ -23,6 +23,8 @@ type attachment struct {
 
 	dhcp  *dhcp4.Client
 	lease *dhcp4.Lease // on the link, nil for none
+	// leased says that there was a lease since we began with the interface.
+	leased bool
 
 	// jobs run while there is carrier.
 	connected  *job
@@ -35,6 +37,7 @@ type attachment struct {
 	linkLocal    netip.Addr // on the link, invalid for none
 	linkLocalJob *job
 
+	lostCarrier time.Time // when there was none any more, or when we first looked
 	originalMTU int       // before we changed it, 0 if we have not
 	downSince   time.Time // when somebody took the link down
 	soliciting  *job      // nil if no router was asked since there is carrier
@@ -44,12 +47,15 @@ type attachment struct {
 func (c *Configurator) attach(link Link) {
 	c.config.Log.Info("found the interface", "iface", link.Name, "mac", link.MAC, "mode", c.settings.Mode)
 	a := &attachment{
-		c: c, now: link, statics: make(map[netip.Prefix]*staticAddr),
+		c: c, now: link, statics: make(map[netip.Prefix]*staticAddr), lostCarrier: time.Now(),
 		ifi: &net.Interface{Index: link.Index, Name: link.Name, MTU: link.MTU, HardwareAddr: link.MAC.HardwareAddr()},
 	}
 	c.link = a
 	if c.files.last.Link == link.Name {
 		a.originalMTU = c.files.last.MTU
+	}
+	if !link.Carrier {
+		c.lookAfter(carrierGrace) // to tell of it
 	}
 	a.resume()
 	c.findOwner()
@@ -115,8 +121,12 @@ const upGrace = 2 * time.Second
 
 // follow takes in how the interface is now.
 func (a *attachment) follow(link Link, snapshot *Snapshot) {
-	wasUp := a.now.Up
+	wasUp, hadCarrier := a.now.Up, a.now.Carrier
 	a.now = link
+	if hadCarrier && !link.Carrier {
+		a.lostCarrier = time.Now()
+		a.c.lookAfter(carrierGrace) // to tell of it
+	}
 	if a.owner == nil && a.c.settings.Mode != ModeObserve {
 		if name, evidence := a.c.config.Owners.dhcpClient(a.c.jobs, snapshot, link); name != "" {
 			a.yield(Owner{Name: name, Evidence: evidence, HandOver: handOver(name, link.Name)})
@@ -243,6 +253,11 @@ func (a *attachment) keepMTU(d *Desired, observed *Snapshot) {
 			a.originalMTU = 0
 		}
 	}
+}
+
+// settled says that what the interface has now is not just the beginning.
+func (a *attachment) settled() bool {
+	return a.c.settings.Mode != ModeDHCP || a.leased || a.linkLocal.IsValid()
 }
 
 // nameService is what the resolver file should say.

@@ -42,7 +42,8 @@ type Configurator struct {
 	quarrel    quarrel
 	leaving    bool   // we configured, and shall only observe: what is ours must go
 	failing    string // the last error of applying, to log it once
-	resolver   string // the last error of the resolver file, likewise
+	resolver   resolverFile
+	unresolved string // the last error of the resolver file, likewise
 
 	mu sync.Mutex // guards all following fields
 	// report is what Report returns, but for the state of the client.
@@ -74,6 +75,7 @@ func New(config Config) (*Configurator, error) {
 		wake:     make(chan struct{}, 1),
 		running:  make(chan struct{}),
 		settings: config.Settings.withDefaults(),
+		resolver: resolverFile{path: config.ResolvConf, stateDir: config.StateDir},
 	}, nil
 }
 
@@ -317,6 +319,7 @@ func (c *Configurator) letGo(a *attachment) {
 		desired.Routes = nil
 	}
 	c.logOnce(&c.failing, "cannot let go of the network", Apply(c.kernel, Plan(desired, observed)))
+	c.resolve(nameService{})
 }
 
 // configures says whether the settings and the owner let us change anything.
@@ -352,12 +355,26 @@ func (c *Configurator) record(desired Desired) state {
 	return s
 }
 
+// writeResolver brings the resolver file up to date. As long as it is not known
+// what will come, the file of the last run stays.
 func (c *Configurator) writeResolver() {
-	if c.config.ResolvConf == "" || c.link == nil {
+	if c.link == nil {
 		return
 	}
-	err := writeResolver(c.config.ResolvConf, c.config.StateDir, c.link.nameService())
-	c.logOnce(&c.resolver, "cannot write the resolver file", err)
+	if names := c.link.nameService(); !names.empty() || c.link.settled() {
+		c.resolve(names)
+	}
+}
+
+func (c *Configurator) resolve(names nameService) {
+	if c.config.ResolvConf == "" {
+		return
+	}
+	err := c.resolver.write(names)
+	c.logOnce(&c.unresolved, "cannot write the resolver file", err)
+	if errors.Is(err, errQuarrel) {
+		c.lookAfter(quarrelPause)
+	}
 }
 
 // logOnce logs an error when it comes or changes, and its end.

@@ -44,6 +44,7 @@ func (a *attachment) bindLease(ctx context.Context, lease *dhcp4.Lease) error {
 	return a.c.do(ctx, func() error {
 		news := lease == nil || a.lease == nil || lease.Prefix != a.lease.Prefix || !a.confirmed
 		a.lease, a.confirmed = lease, lease != nil
+		a.leased = a.leased || lease != nil
 		if news {
 			a.checkRegistration(lease)
 		}

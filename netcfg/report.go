@@ -107,6 +107,10 @@ func (a *attachment) reservable() netip.Addr {
 	return netip.Addr{}
 }
 
+// carrierGrace is how long there may be no carrier before it is a problem: two
+// ends of a cable take some seconds to agree.
+const carrierGrace = 4 * time.Second
+
 func (c *Configurator) problems() []string {
 	var list []string
 	if c.link == nil {
@@ -116,12 +120,12 @@ func (c *Configurator) problems() []string {
 	if a.owner != nil && c.settings.Mode != ModeObserve {
 		list = append(list, fmt.Sprintf("%s configures %s, so mode %q is not in force: %s", a.owner.Name, a.now.Name, c.settings.Mode, a.owner.Evidence))
 	}
-	if !a.now.Carrier {
+	if !a.now.Carrier && time.Since(a.lostCarrier) > carrierGrace {
 		list = append(list, a.now.Name+" has no carrier: is the cable in?")
 	}
 	for prefix, s := range a.statics {
-		if s.conflict != nil {
-			list = append(list, fmt.Sprintf("the address %v is not used: %v", prefix, s.conflict))
+		if problem := s.problem(prefix); problem != "" {
+			list = append(list, problem)
 		}
 	}
 	for _, addr := range a.now.Addrs {
@@ -138,7 +142,7 @@ func (c *Configurator) problems() []string {
 	if c.quarrel.hot(time.Now()) {
 		list = append(list, errQuarrel.Error())
 	}
-	for _, problem := range []string{c.failing, c.resolver} {
+	for _, problem := range []string{c.failing, c.unresolved} {
 		if problem != "" {
 			list = append(list, strings.ReplaceAll(problem, "\n", "; "))
 		}

@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrManaged is the error of writing a resolver file that another program
@@ -58,39 +61,72 @@ func (n *nameService) file() []byte {
 	return b.Bytes()
 }
 
-// writeResolver replaces the file at path unless it says the same already. The
-// first time, what somebody else wrote is kept in the state folder. A link into
-// a manager's folder is left alone (ErrManaged); any other is followed, so that
-// /etc/resolv.conf can point to a file that an unprivileged daemon may replace.
-func writeResolver(path, stateDir string, n nameService) error {
-	if manager := managerOfLink(path); manager != "" {
-		return fmt.Errorf("%s is %s's: %w", path, manager, ErrManaged)
+// resolverFile is the file that we write.
+type resolverFile struct {
+	path     string
+	stateDir string // for the original
+	quarrel  quarrel
+}
+
+// write replaces the file unless it says the same already; where there is
+// nothing to say, what was there before ours comes back. The first time, what
+// somebody else wrote is kept in the state folder. A link into a manager's
+// folder is left alone (ErrManaged), and so is an immutable file; any other link
+// is followed, so that /etc/resolv.conf can point to a file that an unprivileged
+// daemon may replace.
+func (f *resolverFile) write(n nameService) error {
+	if manager := managerOfLink(f.path); manager != "" {
+		return fmt.Errorf("%s is %s's: %w", f.path, manager, ErrManaged)
 	}
-	target, err := linkTarget(path)
+	if n.empty() {
+		return RestoreResolver(f.path, f.stateDir)
+	}
+	target, err := linkTarget(f.path)
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return fmt.Errorf("writing %s: %w", f.path, err)
 	}
 	old, err := os.ReadFile(target)
 	missing := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !missing {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if n.empty() && !parseResolver(old).Ours {
-		return nil // nothing to say, and nothing of ours to take back
+		return fmt.Errorf("writing %s: %w", f.path, err)
 	}
 	text := n.file()
 	if bytes.Equal(old, text) {
 		return nil
 	}
+	if isImmutable(target) {
+		return fmt.Errorf("%s is immutable (chattr +i), and stays as it is", target)
+	}
+	if f.quarrel.tooHot(time.Now()) {
+		return fmt.Errorf("writing %s: %w", f.path, errQuarrel)
+	}
 	if !missing && !parseResolver(old).Ours {
-		if err := backUp(stateDir, old); err != nil {
-			return fmt.Errorf("keeping the original of %s: %w", path, err)
+		if err := backUp(f.stateDir, old); err != nil {
+			return fmt.Errorf("keeping the original of %s: %w", f.path, err)
 		}
 	}
-	if err := replaceFile(target, text); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+	if err := overwrite(target, text); err != nil {
+		return fmt.Errorf("writing %s: %w", f.path, err)
 	}
 	return nil
+}
+
+// overwrite replaces a file, or its content where it is a mount point, as
+// containers have it.
+func overwrite(path string, text []byte) error {
+	err := replaceFile(path, text)
+	if errors.Is(err, unix.EBUSY) {
+		return os.WriteFile(path, text, 0o644)
+	}
+	return err
+}
+
+// isImmutable asks for the attribute before anything is written, since the
+// answer to a renaming would come only after.
+func isImmutable(path string) bool {
+	var stat unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, 0, &stat)
+	return err == nil && stat.Attributes&unix.STATX_ATTR_IMMUTABLE != 0
 }
 
 // linkTarget follows one symbolic link, whose target need not exist.
@@ -123,8 +159,8 @@ func backUp(stateDir string, original []byte) error {
 	return replaceFile(path, original)
 }
 
-// RestoreResolver puts back the resolver file that was there before ours, as an
-// uninstallation should. A file that is not ours any more is left alone.
+// RestoreResolver puts back the resolver file that was there before ours, or
+// removes ours if there was none. A file that is not ours any more is left alone.
 func RestoreResolver(path, stateDir string) error {
 	target, err := linkTarget(path)
 	if err != nil {
@@ -140,7 +176,7 @@ func RestoreResolver(path, stateDir string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		err = os.Remove(target)
 	case err == nil:
-		err = replaceFile(target, original)
+		err = overwrite(target, original)
 	}
 	if err != nil {
 		return fmt.Errorf("restoring %s: %w", path, err)

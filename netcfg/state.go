@@ -73,7 +73,15 @@ func (f *stateFile) save(s state) error {
 }
 
 // replaceFile writes a file so that a reader, also one after a power cut, sees
-// the old content or the new. The temporary file is in the same folder.
+// the old content or the new. The temporary file is in the same folder; its name
+// is not in the error, which is thus the same each time.
 func replaceFile(path string, data []byte) error {
-	return renameio.WriteFile(path, data, 0o644, renameio.WithTempDir(filepath.Dir(path)))
+	err := renameio.WriteFile(path, data, 0o644, renameio.WithTempDir(filepath.Dir(path)))
+	if link, ok := errors.AsType[*os.LinkError](err); ok {
+		return &fs.PathError{Op: link.Op, Path: path, Err: link.Err}
+	}
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: file.Op, Path: path, Err: file.Err}
+	}
+	return err
 }

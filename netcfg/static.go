@@ -3,6 +3,7 @@ package netcfg
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -13,10 +14,28 @@ import (
 // staticRetry is how often an address that another host has is tried again.
 const staticRetry = 15 * time.Second
 
-// staticAddr is the conflict check of one configured address.
+// staticAddr is what is known about the owners of one configured address.
 type staticAddr struct {
-	free     bool
-	conflict *acd.Conflict // who has it, nil if nobody
+	free     bool          // nobody else had it when it was checked: we use it
+	conflict *acd.Conflict // who has it, or claims it though we do; nil if nobody
+	at       time.Time     // of the conflict
+}
+
+// claimNews is how long a claim to an address that we defend is a problem to
+// tell of: who has configured an address twice repeats it sooner.
+const claimNews = 10 * time.Minute
+
+// problem is what an administrator should know about the address, "" if nothing.
+func (s *staticAddr) problem(prefix netip.Prefix) string {
+	switch {
+	case s.conflict == nil:
+		return ""
+	case !s.free:
+		return fmt.Sprintf("the address %v is not used: %v", prefix, s.conflict)
+	case time.Since(s.at) < claimNews:
+		return fmt.Sprintf("another host claims the address %v: %v", prefix, s.conflict)
+	}
+	return ""
 }
 
 // keepStatic checks a configured address, uses it, and defends it, for as long
@@ -25,7 +44,7 @@ func (a *attachment) keepStatic(ctx context.Context, prefix netip.Prefix) {
 	for ctx.Err() == nil {
 		err := a.holdStatic(ctx, prefix)
 		if conflict, ok := errors.AsType[*acd.Conflict](err); ok {
-			_ = a.setStatic(ctx, prefix, staticAddr{conflict: conflict})
+			_ = a.setStatic(ctx, prefix, staticAddr{conflict: conflict, at: time.Now()})
 		}
 		if err != nil && ctx.Err() == nil {
 			a.c.config.Log.Warn("cannot use a configured address; will try again", "iface", a.ifi.Name, "addr", prefix, "err", err)
@@ -42,6 +61,9 @@ func (a *attachment) holdStatic(ctx context.Context, prefix netip.Prefix) error 
 	defer conn.Close()
 	guard := &acd.Guard{
 		Conn: conn, MAC: acd.MAC(a.ifi.HardwareAddr), Addr: prefix.Addr(), Timing: acd.Quick, Policy: acd.DefendAlways, Log: a.c.config.Log,
+		OnDefend: func(conflict *acd.Conflict) {
+			_ = a.setStatic(ctx, prefix, staticAddr{free: true, conflict: conflict, at: time.Now()})
+		},
 	}
 	if err := guard.Probe(ctx); err != nil {
 		return err

@@ -176,6 +176,12 @@ func writeDHCP(row func(string, string, ...any), r netcfg.Report) {
 		row("DHCP", "%s", r.DHCP.State)
 		if lease := r.DHCP.Lease; lease != nil {
 			row("lease", "%s from %s, until %s", lease.Prefix, lease.Server, until(r.DHCP.Expires))
+			for _, server := range lease.NTP {
+				row("NTP", "%s", server)
+			}
+			if lease.CaptivePortal != "" {
+				row("captive portal", "%s", lease.CaptivePortal)
+			}
 		}
 		if r.DHCP.LastError != "" {
 			row("last error", "%s", r.DHCP.LastError)

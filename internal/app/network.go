@@ -37,8 +37,13 @@ type network interface {
 func settingsOf(cfg *config.Loaded) netcfg.Settings {
 	s := netcfg.Settings{
 		Interface: cfg.Net.Interface, Mode: netcfg.Mode(cfg.Net.Mode), ClientID: cfg.Net.ClientID,
-		LinkLocal: netcfg.LinkLocalMode(cfg.Net.LinkLocal), ReleaseOnStop: cfg.Net.ReleaseStop,
-		Static: netcfg.Static{Addresses: cfg.Net.Static.Addresses, DNS: cfg.Net.Static.DNS, Search: cfg.Net.Static.Search},
+		LinkLocal: netcfg.LinkLocalMode(cfg.Net.LinkLocal), ReleaseOnStop: cfg.Net.ReleaseStop, IgnoreMTU: cfg.Net.IgnoreMTU,
+		Static: netcfg.Static{
+			Addresses: cfg.Net.Static.Addresses, DNS: cfg.Net.Static.DNS, Search: cfg.Net.Static.Search, MTU: cfg.Net.Static.MTU,
+		},
+	}
+	for _, route := range cfg.Net.Static.Routes {
+		s.Static.Routes = append(s.Static.Routes, netcfg.StaticRoute{Dst: route.Dst, Gateway: route.Gateway})
 	}
 	for _, gateway := range []netip.Addr{cfg.Net.Static.Gateway, cfg.Net.Static.Gateway6} {
 		if gateway.IsValid() {
@@ -65,6 +70,9 @@ func settingTexts(s netcfg.Settings) map[string]*string {
 		"net.interface": new(s.Interface), "net.mode": new(string(s.Mode)),
 		"net.client_id": new(s.ClientID), "net.link_local": new(string(s.LinkLocal)),
 		"net.release_on_stop":  new(fmt.Sprint(s.ReleaseOnStop)),
+		"net.ignore_mtu":       new(fmt.Sprint(s.IgnoreMTU)),
+		"net.static.mtu":       new(fmt.Sprint(s.Static.MTU)),
+		"net.static.routes":    joined(routesOf(s.Static.Routes)),
 		"net.static.addresses": joined(s.Static.Addresses), "net.static.dns": joined(s.Static.DNS),
 		"net.static.search": joined(s.Static.Search), "net.static.gateway": nil, "net.static.gateway6": nil,
 	}
@@ -76,6 +84,14 @@ func settingTexts(s netcfg.Settings) map[string]*string {
 		}
 	}
 	return texts
+}
+
+func routesOf(list []netcfg.StaticRoute) []config.Route {
+	routes := make([]config.Route, len(list))
+	for i, route := range list {
+		routes[i] = config.Route{Dst: route.Dst, Gateway: route.Gateway}
+	}
+	return routes
 }
 
 func joined[T any](list []T) *string {

@@ -29,11 +29,12 @@ type Config struct {
 
 // Net is what netcfg is told.
 type Net struct {
-	Interface   string `toml:"interface" doc:"\"auto\" is the first wired interface with a carrier, else a joined wireless one, else the first that is up."`
+	Interface   string `toml:"interface" doc:"\"auto\" is the first wired interface with a carrier, else a joined wireless one, else the first that is up.\nOr a name, an alternative name, a hardware address; it need not be there yet."`
 	Mode        string `toml:"mode" oneof:"observe dhcp static" doc:"observe changes nothing; dhcp and static configure the interface."`
 	ClientID    string `toml:"client_id" doc:"How DHCP servers know this device: mac | duid | none | bytes in hex (01:b8:27:eb:…)."`
 	LinkLocal   string `toml:"link_local" oneof:"fallback always off" doc:"169.254.x.x: fallback is gone within 3 s of a lease; always stays beside it."`
 	ReleaseStop bool   `toml:"release_on_stop" doc:"Give the lease back at the end. Off, so that a restart gets the same address."`
+	IgnoreMTU   bool   `toml:"ignore_mtu" doc:"Keep the link's MTU, whatever a DHCP server says."`
 	ResolvConf  string `toml:"resolv_conf" doc:"The resolver file to write.\nDefault: resolv.conf in the runtime folder under systemd, else /etc/resolv.conf."`
 	Static      Static `toml:"static" doc:"For mode = \"static\"."`
 }
@@ -45,6 +46,8 @@ type Static struct {
 	Gateway6  netip.Addr     `toml:"gateway6" doc:"\"fd00::1\"; router advertisements are heeded anyway."`
 	DNS       []netip.Addr   `toml:"dns" doc:"[\"192.168.1.1\"]"`
 	Search    []string       `toml:"search" doc:"Domains to complete short names with."`
+	Routes    []Route        `toml:"routes" doc:"Beside the gateway: [\"10.8.0.0/16 via 192.168.1.254\"]"`
+	MTU       int            `toml:"mtu" doc:"0 keeps the link's."`
 }
 
 // Discovery is what the mDNS and LLMNR responders are told.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -103,6 +104,23 @@ func TestForgivesWindows(t *testing.T) {
 	}
 }
 
+func TestRoutes(t *testing.T) {
+	text := "[net]\ninterface = '02:82:00:00:00:02'\n[net.static]\naddresses = ['192.168.1.22/24', 'fd00::22/64']\n" +
+		"routes = ['10.8.0.0/16 via 192.168.1.254', '192.168.7.0/24', 'fd08::/48 via fe80::1']\n"
+	path := write(t, map[string]string{"appliance.toml": text})
+	l, err := Load(Sources{Path: path, Place: place})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := Lookup("net.static.routes")
+	if got := fmt.Sprint(key.Value(l.Config)); got != "[10.8.0.0/16 via 192.168.1.254 192.168.7.0/24 fd08::/48 via fe80::1]" {
+		t.Errorf("routes are shown as %s", got)
+	}
+	if routes := l.Net.Static.Routes; len(routes) != 3 || routes[0].Gateway.String() != "192.168.1.254" || routes[1].Gateway.IsValid() {
+		t.Errorf("routes are %v", routes)
+	}
+}
+
 func TestWrongFiles(t *testing.T) {
 	for name, test := range map[string]struct{ text, want, hint string }{
 		"unknown key": {"name = 'a'\n[net]\nmoed = 'dhcp'\n",
@@ -124,14 +142,21 @@ func TestWrongFiles(t *testing.T) {
 			"2:1", "prefix length"},
 		"gateway elsewhere": {"[net.static]\naddresses = ['192.168.1.22/24']\ngateway = '10.0.0.1'\n",
 			"3:11: net.static.gateway 10.0.0.1 is in none of the networks of net.static.addresses\n", "router"},
-		"name":              {"name = 'my pi'\n", "1:8: name \"my pi\" is not a host name\n", "one word"},
-		"port":              {"[http]\nlisten = [':80', '8080']\n", `http.listen "8080" is not an address with a port`, ""},
-		"inline table":      {"setup = { wifi = { ssdi = 'x' } }\n", "1:20: unknown key setup.wifi.ssdi", "setup.wifi.ssid"},
-		"value for a table": {"net = 'dhcp'\n", "1:7: net is a table, not a value", "[net]"},
-		"table for a value": {"[name]\n", "1:2: name is a value, not a table", ""},
-		"duration":          {"[realtime]\nping_interval = '25'\n", "\"25\" is not a duration", ""},
-		"range":             {"[realtime]\nping_interval = '1ms'\n", "must be between 1s and 10m, not 1ms", ""},
-		"size":              {"[store]\nmax_size = 'much'\n", "\"much\" is not a size", ""},
+		"route that is none": {"[net.static]\nroutes = ['10.8.0.0 via 192.168.1.1']\n", "\"10.8.0.0\" is not a network", "10.8.0.0/16 via"},
+		"route with bits to spare": {"[net.static]\naddresses = ['192.168.1.22/24']\nroutes = ['10.8.0.1/16 via 192.168.1.1']\n",
+			"10.8.0.0/16 is the network", ""},
+		"route elsewhere": {"[net.static]\naddresses = ['192.168.1.22/24']\nroutes = ['10.8.0.0/16 via 10.9.0.1']\n",
+			"10.9.0.1 is in none of the networks", ""},
+		"interface with a space": {"[net]\ninterface = 'eth 0'\n", "\"eth 0\" is not an interface name", "hardware address"},
+		"MTU":                    {"[net.static]\nmtu = 500\n", "500 is not between 576 and 65535", ""},
+		"name":                   {"name = 'my pi'\n", "1:8: name \"my pi\" is not a host name\n", "one word"},
+		"port":                   {"[http]\nlisten = [':80', '8080']\n", `http.listen "8080" is not an address with a port`, ""},
+		"inline table":           {"setup = { wifi = { ssdi = 'x' } }\n", "1:20: unknown key setup.wifi.ssdi", "setup.wifi.ssid"},
+		"value for a table":      {"net = 'dhcp'\n", "1:7: net is a table, not a value", "[net]"},
+		"table for a value":      {"[name]\n", "1:2: name is a value, not a table", ""},
+		"duration":               {"[realtime]\nping_interval = '25'\n", "\"25\" is not a duration", ""},
+		"range":                  {"[realtime]\nping_interval = '1ms'\n", "must be between 1s and 10m, not 1ms", ""},
+		"size":                   {"[store]\nmax_size = 'much'\n", "\"much\" is not a size", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, map[string]string{"appliance.toml": test.text})

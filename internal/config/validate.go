@@ -33,7 +33,7 @@ var rules = []rule{
 		}
 		return nil
 	}},
-	{"net.interface", `"auto", or a name that 'ip link' shows`, func(c *Config) error { return interfaceName(c.Net.Interface) }},
+	{"net.interface", `"auto", a name that 'ip link' shows, or a hardware address`, func(c *Config) error { return linkName(c.Net.Interface) }},
 	{"net.client_id", "mac | duid | none | bytes in hex, as in 01:b8:27:eb:01:02:03", func(c *Config) error { return clientID(c.Net.ClientID) }},
 	{"net.resolv_conf", "an absolute path, or \"\"", func(c *Config) error {
 		if c.Net.ResolvConf != "" && !filepath.IsAbs(c.Net.ResolvConf) {
@@ -44,6 +44,13 @@ var rules = []rule{
 	{"net.static.addresses", `addresses = ["192.168.1.22/24"] in [net.static]`, staticAddresses},
 	{"net.static.gateway", "an address of the network's router", func(c *Config) error { return gateway(c, c.Net.Static.Gateway, netip.Addr.Is4) }},
 	{"net.static.gateway6", "an IPv6 address of the network's router", func(c *Config) error { return gateway(c, c.Net.Static.Gateway6, netip.Addr.Is6) }},
+	{"net.static.routes", `as in ["10.8.0.0/16 via 192.168.1.254"]`, staticRoutes},
+	{"net.static.mtu", "576 to 65535, or 0 for the link's own", func(c *Config) error {
+		if mtu := c.Net.Static.MTU; mtu != 0 && (mtu < 576 || mtu > 65535) {
+			return fmt.Errorf("%d is not between 576 and 65535", mtu)
+		}
+		return nil
+	}},
 	{"net.static.search", "domains, as in [\"home.arpa\"]", func(c *Config) error { return each(c.Net.Static.Search, domainName) }},
 	{"discovery.instance", "1 to 63 bytes", func(c *Config) error {
 		if len(c.Discovery.Instance) > 63 {
@@ -139,6 +146,19 @@ func domainName(name string) error {
 	return nil
 }
 
+// linkName accepts what netcfg finds a link by: also a hardware address, and an
+// alternative name, which may be longer than a name.
+func linkName(name string) error {
+	if _, err := net.ParseMAC(name); err == nil {
+		return nil
+	}
+	const altNameSize = 127 // ALTIFNAMSIZ without the final zero
+	if name == "" || len(name) > altNameSize || strings.ContainsAny(name, "/ \t\n") {
+		return fmt.Errorf("%q is not an interface name", name)
+	}
+	return nil
+}
+
 func interfaceName(name string) error {
 	// IFNAMSIZ is 16 with the final zero.
 	if name == "" || len(name) > 15 || strings.ContainsAny(name, "/ \t\n") {
@@ -170,6 +190,21 @@ func staticAddresses(c *Config) error {
 		}
 		if addr.Is4() && prefix.Bits() < 31 && addr == prefix.Masked().Addr() {
 			return fmt.Errorf("%v is the network itself, not a host in it", prefix)
+		}
+	}
+	return nil
+}
+
+func staticRoutes(c *Config) error {
+	for _, route := range c.Net.Static.Routes {
+		if route.Dst != route.Dst.Masked() {
+			return fmt.Errorf("%v has bits beyond its prefix; %v is the network", route.Dst, route.Dst.Masked())
+		}
+		if !route.Gateway.IsValid() {
+			continue
+		}
+		if err := gateway(c, route.Gateway, func(a netip.Addr) bool { return a.Is4() == route.Dst.Addr().Is4() }); err != nil {
+			return err
 		}
 	}
 	return nil

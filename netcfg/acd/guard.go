@@ -135,7 +135,7 @@ func (g *Guard) Hold(ctx context.Context) error {
 const forever = time.Duration(1<<63 - 1)
 
 func (g *Guard) defend(conflict *Conflict) {
-	g.Log.Warn("defending an address", "addr", g.Addr, "err", conflict)
+	g.Log.Info("defending an address", "addr", g.Addr, "err", conflict)
 	if err := g.Conn.Send(announcement(g.MAC, g.Addr)); err != nil {
 		g.Log.Debug("cannot defend an address", "addr", g.Addr, "err", err)
 	}

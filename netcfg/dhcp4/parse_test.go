@@ -96,6 +96,7 @@ func TestOptionsInOtherFields(t *testing.T) {
 			t.Errorf("overload %d: %q; want %q", overload, got, want)
 		}
 	}
+	options[23] = 2
 	if _, err := parseAnswer(bootReply(options, []byte{6, 200, 1}, nil), clientMAC); err != nil {
 		t.Errorf("a field that is not in use counted: %v", err)
 	}
