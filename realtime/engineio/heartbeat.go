@@ -15,7 +15,7 @@ type beat struct {
 }
 
 // beatList holds sockets in the order in which they become due: since all of
-// them wait equally long, that is nearly always the order in which they came.
+// them wait equally long, that is the order in which they came.
 type beatList struct {
 	wait        time.Duration
 	first, last *Socket
@@ -48,7 +48,7 @@ func newBeats(s *Server) *beats {
 }
 
 // start begins the heartbeat of a new socket.
-func (b *beats) start(s *Socket) { b.move(s, b.firstList(s), time.Now()) }
+func (b *beats) start(s *Socket) { b.move(s, b.firstList(s)) }
 
 func (b *beats) firstList(s *Socket) *beatList {
 	if s.version == wire.V3 {
@@ -65,31 +65,21 @@ func (b *beats) silenceList(s *Socket) *beatList {
 	return &b.waiting
 }
 
-// move puts the socket on a list, to wait there from a time on.
-func (b *beats) move(s *Socket, l *beatList, from time.Time) {
+// move puts the socket on a list, to wait there from now on.
+func (b *beats) move(s *Socket, l *beatList) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s.closed.Load() {
 		return // remove has been here, or is about to
 	}
 	b.unlink(s)
-	at := from.Add(l.wait)
-	prev := l.last // nearly always the right place
-	for prev != nil && prev.beat.at.After(at) {
-		prev = prev.beat.prev
-	}
-	s.beat = beat{list: l, prev: prev, next: l.first, at: at}
-	if prev != nil {
-		s.beat.next = prev.beat.next
-		prev.beat.next = s
+	s.beat = beat{list: l, prev: l.last, at: time.Now().Add(l.wait)} // all of a list wait equally long
+	if l.last != nil {
+		l.last.beat.next = s
 	} else {
 		l.first = s
 	}
-	if n := s.beat.next; n != nil {
-		n.beat.prev = s
-	} else {
-		l.last = s
-	}
+	l.last = s
 	b.arm()
 }
 
@@ -167,12 +157,12 @@ func (b *beats) tick() {
 	b.mu.Unlock()
 
 	var batch Batch
-	for _, d := range pings {
-		d.socket.ping(d.at, &batch)
+	for _, s := range pings {
+		s.ping(&batch)
 	}
 	batch.Flush()
-	for _, d := range silent {
-		d.socket.unanswered()
+	for _, s := range silent {
+		s.unanswered()
 	}
 	b.mu.Lock()
 	b.arm()
@@ -180,18 +170,12 @@ func (b *beats) tick() {
 }
 
 // due takes the sockets off a list whose time has come.
-func (b *beats) due(l *beatList, now time.Time) (list []due) {
+func (b *beats) due(l *beatList, now time.Time) (list []*Socket) {
 	for l.first != nil && !l.first.beat.at.After(now) {
-		list = append(list, due{l.first, l.first.beat.at})
+		list = append(list, l.first)
 		b.unlink(l.first)
 	}
 	return list
-}
-
-// due is a socket and when its time came.
-type due struct {
-	socket *Socket
-	at     time.Time
 }
 
 // overdue says whether the peer's time is over though the timer has not come
@@ -207,17 +191,13 @@ func (b *beats) overdue(s *Socket) bool {
 	return true
 }
 
-// ping sends a heartbeat. The peer's time runs from when it was due, unless
-// the machine was so busy that this would be unfair.
-func (s *Socket) ping(from time.Time, batch *Batch) {
+// ping sends a heartbeat, from which on the peer's time runs.
+func (s *Socket) ping(batch *Batch) {
 	b := s.server.beats
 	s.mu.Lock()
 	s.awaiting = true
 	s.mu.Unlock()
-	if fair := time.Now().Add(-b.waiting.wait / 2); from.Before(fair) {
-		from = fair
-	}
-	b.move(s, &b.waiting, from)
+	b.move(s, &b.waiting)
 	s.sendControl(pingPacket, batch)
 }
 
@@ -226,7 +206,7 @@ func (s *Socket) ping(from time.Time, batch *Batch) {
 func (s *Socket) unanswered() {
 	b := s.server.beats
 	if !s.delivery.TryLock() {
-		b.move(s, b.silenceList(s), time.Now())
+		b.move(s, b.silenceList(s))
 		return
 	}
 	s.delivery.Unlock()
@@ -273,9 +253,9 @@ func (s *Socket) heartbeat(p wire.Packet) bool {
 		s.mu.Lock()
 		s.awaiting = false
 		s.mu.Unlock()
-		s.server.beats.move(s, &s.server.beats.resting, time.Now())
+		s.server.beats.move(s, &s.server.beats.resting)
 	case p.Type == wire.Ping && s.version == wire.V3:
-		s.server.beats.move(s, &s.server.beats.clients, time.Now())
+		s.server.beats.move(s, &s.server.beats.clients)
 		s.sendControl(control(wire.Pong, string(p.Data)), nil)
 	default:
 		s.end(ReasonTransportError, errDirection, abrupt)

@@ -3,8 +3,8 @@ package engineio
 import (
 	"bufio"
 	"bytes"
-	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"errors"
 	"fmt"
@@ -266,7 +266,7 @@ func TestCompressedPolls(t *testing.T) {
 	text := strings.Repeat("compressible ", 200)
 	for coding, open := range map[string]func(io.Reader) (io.Reader, error){
 		"gzip":    func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
-		"deflate": func(r io.Reader) (io.Reader, error) { return flate.NewReader(r), nil },
+		"deflate": func(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) },
 		"br":      func(r io.Reader) (io.Reader, error) { return r, nil },
 	} {
 		all := newSessions(t, nil)

@@ -1,8 +1,8 @@
 package engineio
 
 import (
-	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -67,12 +67,12 @@ var (
 		return w
 	}}
 	zlibs = sync.Pool{New: func() any {
-		w, _ := flate.NewWriter(io.Discard, flate.BestSpeed)
+		w, _ := zlib.NewWriterLevel(io.Discard, zlib.BestSpeed) // what HTTP calls deflate, RFC 9110 §8.4.1.2
 		return w
 	}}
 )
 
-// resetWriter is what the writers of compress/gzip and compress/flate share.
+// resetWriter is what the writers of compress/gzip and compress/zlib share.
 type resetWriter interface {
 	io.WriteCloser
 	Reset(io.Writer)
