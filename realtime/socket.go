@@ -216,6 +216,10 @@ func (s *Socket) DisconnectAll() {
 	s.conn.link.Close(ReasonForcedServer)
 }
 
+// Drop ends the connection with all its sockets, and tells none of them: the
+// clients take it for a lost connection, and come back by themselves.
+func (s *Socket) Drop() { s.conn.link.Close(ReasonForcedServer) }
+
 func (s *Socket) leave(reason Reason) {
 	if s.state.Load() == ended {
 		return

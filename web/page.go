@@ -32,15 +32,18 @@ var pages = []page{
 	{"/admin/", "admin", "Admin"},
 }
 
+// missing is the page for an address that has none: what a person sees of a 404.
+var missing = page{name: "missing", title: "Not found"}
+
 // composePages puts each page's content into the layout, and the assets'
-// version into the addresses.
+// version into the addresses. The page for what is missing has no path.
 func composePages(fsys fs.FS, version string) (map[string]*file, error) {
 	layout, err := fs.ReadFile(fsys, "layout.html")
 	if err != nil {
 		return nil, err
 	}
 	composed := make(map[string]*file)
-	for _, p := range pages {
+	for _, p := range append([]page{missing}, pages...) {
 		content, err := fs.ReadFile(fsys, "pages/"+p.name+".html")
 		if err != nil {
 			return nil, err

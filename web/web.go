@@ -28,9 +28,10 @@ func Pages() []string {
 }
 
 // Handler serves the pages and their assets to GET and HEAD, precompressed,
-// with ETags. Every other path is a 404, so it can stand last in a chain. It
-// is safe for concurrent use and keeps about half a megabyte.
-func Handler() (http.Handler, error) {
+// with ETags. Every other path is a 404, so it can stand last in a chain: a
+// page for people, absent for programs. It is safe for concurrent use and
+// keeps about half a megabyte.
+func Handler(absent http.Handler) (http.Handler, error) {
 	assets, err := loadAssets(files, "assets", "vendor")
 	if err != nil {
 		return nil, fmt.Errorf("loading the embedded assets: %w", err)
@@ -39,19 +40,19 @@ func Handler() (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("composing the embedded pages: %w", err)
 	}
-	return &site{assets: assets, pages: docs}, nil
+	return &site{assets: assets, pages: docs, absent: absent}, nil
 }
 
 // site is the handler: pages by their path, assets below assetRoot.
 type site struct {
 	assets *assetSet
 	pages  map[string]*file
+	absent http.Handler
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "the pages are only read", http.StatusMethodNotAllowed)
+		s.absent.ServeHTTP(w, r)
 		return
 	}
 	if name, ok := strings.CutPrefix(r.URL.Path, assetRoot); ok {
@@ -64,7 +65,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *site) serveAsset(w http.ResponseWriter, r *http.Request, name string) {
 	f, current := s.assets.find(name)
 	if f == nil {
-		http.NotFound(w, r)
+		s.absent.ServeHTTP(w, r)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-cache")
@@ -84,5 +85,22 @@ func (s *site) servePage(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Path+"/", http.StatusMovedPermanently)
 		return
 	}
-	http.NotFound(w, r)
+	s.serveMissing(w, r)
+}
+
+// serveMissing tells people that there is nothing, in a page, and programs in
+// their own way.
+func (s *site) serveMissing(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept")
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		s.absent.ServeHTTP(w, r)
+		return
+	}
+	setPageHeaders(w.Header())
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(http.StatusNotFound)
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(s.pages[missing.path].body) // a client that has gone is no error of ours
+	}
 }

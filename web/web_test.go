@@ -19,9 +19,12 @@ import (
 // budget is what everything but the documentation may weigh on the wire.
 const budget = 60_000
 
+// statusAbsent is how the tests know the handler of what is not there.
+const statusAbsent = http.StatusTeapot
+
 func serve(t testing.TB, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
-	handler, err := Handler()
+	handler, err := Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(statusAbsent) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +110,8 @@ func TestAssetsAreKeptByVersion(t *testing.T) {
 
 func TestMaintainersFilesAreNotServed(t *testing.T) {
 	for _, url := range []string{"/assets/x/vendor/refresh.sh", "/assets/x/", "/assets/", "/layout.html", "/web.go", "/assets/x/../layout.html"} {
-		if got := get(t, url).Code; got != http.StatusNotFound {
-			t.Errorf("GET %s: %d, want 404", url, got)
+		if got := get(t, url).Code; got != statusAbsent {
+			t.Errorf("GET %s: %d, want what answers for the absent", url, got)
 		}
 	}
 }
@@ -161,8 +164,8 @@ func TestSqueeze(t *testing.T) {
 }
 
 func TestMethodsAndSlash(t *testing.T) {
-	if got := serve(t, httptest.NewRequest(http.MethodPost, "/chat/", nil)).Code; got != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %d, want 405", got)
+	if got := serve(t, httptest.NewRequest(http.MethodPost, "/chat/", nil)).Code; got != statusAbsent {
+		t.Errorf("POST: %d, want what answers for the absent", got)
 	}
 	if got := serve(t, httptest.NewRequest(http.MethodHead, "/chat/", nil)); got.Code != http.StatusOK || got.Body.Len() != 0 {
 		t.Errorf("HEAD: %d with %d bytes", got.Code, got.Body.Len())
@@ -293,5 +296,15 @@ func each(t testing.TB, root string, visit func(name string, body []byte)) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestMissingPageIsForPeople(t *testing.T) {
+	person := get(t, "/nothing", "Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
+	if person.Code != http.StatusNotFound || !strings.Contains(person.Body.String(), "nothing here") || person.Header().Get("Content-Security-Policy") == "" {
+		t.Errorf("a browser: %d, policy %q, %s", person.Code, person.Header().Get("Content-Security-Policy"), person.Body)
+	}
+	if program := get(t, "/nothing", "Accept", "*/*"); program.Code != statusAbsent {
+		t.Errorf("a program: %d, want what answers for the absent", program.Code)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -29,6 +30,18 @@ the journal where that is where standard error ends.`,
 }
 
 func (inv *invocation) run(ctx context.Context) error {
+	for {
+		err := inv.runOnce(ctx)
+		if !errors.Is(err, app.ErrRestart) {
+			return err
+		}
+		if os.Getenv("NOTIFY_SOCKET") != "" {
+			return nil // systemd begins anew, and holds the sockets meanwhile
+		}
+	}
+}
+
+func (inv *invocation) runOnce(ctx context.Context) error {
 	src := inv.sources()
 	loaded, err := config.Load(src)
 	if err != nil {

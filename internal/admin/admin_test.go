@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -196,9 +197,16 @@ func (b *backend) Backup(_ context.Context, w io.Writer) error {
 	return err
 }
 
+func (b *backend) Restart()                                 { b.reloads++ }
+func (b *backend) Restore(context.Context, io.Reader) error { return nil }
+func (b *backend) Report(_ context.Context, w io.Writer) error {
+	_, err := io.WriteString(w, "what helps")
+	return err
+}
+
 func TestDevice(t *testing.T) {
 	b := &backend{}
-	ask := serve(&API{Account: NewAccount("", memory(new(string))), Backend: b, Allow: func(*http.Request) bool { return true }})
+	ask := serve(&API{Log: slog.New(slog.DiscardHandler), Account: NewAccount("", memory(new(string))), Backend: b, Allow: func(*http.Request) bool { return true }})
 	for _, step := range []struct {
 		method, path, body string
 		status             int
@@ -213,7 +221,9 @@ func TestDevice(t *testing.T) {
 		{"POST", "/api/v1/admin/network/confirm", "", 200, "observe"},
 		{"POST", "/api/v1/admin/network/revert", "", 500, "nothing to revert"},
 		{"GET", "/api/v1/admin/backup", "", 200, "everything"},
-		{"PUT", "/api/v1/admin/backup", "x", 405, ""}, // only over the control socket
+		{"PUT", "/api/v1/admin/backup", "x", 204, ""},
+		{"GET", "/api/v1/admin/report", "", 200, "what helps"},
+		{"POST", "/api/v1/admin/restart", "", 202, ""},
 	} {
 		rec := ask(step.method, step.path, step.body)
 		if rec.Code != step.status || !strings.Contains(rec.Body.String(), step.says) {
@@ -258,7 +268,7 @@ func serve(api *API) (ask func(method, path, body string, header ...string) *htt
 func TestAPI(t *testing.T) {
 	b := &backend{}
 	account := NewAccount("", memory(new(string)))
-	api := &API{Account: account, Backend: b}
+	api := &API{Log: slog.New(slog.DiscardHandler), Account: account, Backend: b}
 	api.Allow = func(r *http.Request) bool { return account.Valid(SessionOf(r.Header)) }
 	ask := serve(api)
 	code := account.Code()
@@ -299,7 +309,7 @@ func TestAPI(t *testing.T) {
 
 func TestAPIRefusesForeignPages(t *testing.T) {
 	account := NewAccount("", memory(new(string)))
-	ask := serve(&API{Account: account, Backend: &backend{}, Allow: func(*http.Request) bool { return true }})
+	ask := serve(&API{Log: slog.New(slog.DiscardHandler), Account: account, Backend: &backend{}, Allow: func(*http.Request) bool { return true }})
 	for _, header := range [][]string{
 		{"Origin", "http://evil.example"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"},
 		{"Origin", "http://example.com:3000"}, // another port of this host
@@ -315,7 +325,7 @@ func TestAPIRefusesForeignPages(t *testing.T) {
 
 func TestLocalAPI(t *testing.T) {
 	account := NewAccount("", memory(new(string)))
-	ask := serve(&API{Account: account, Backend: &backend{}, Allow: func(*http.Request) bool { return true }, Local: true})
+	ask := serve(&API{Log: slog.New(slog.DiscardHandler), Account: account, Backend: &backend{}, Allow: func(*http.Request) bool { return true }, Local: true})
 	var answer struct{ Code string }
 	if err := json.Unmarshal(ask("GET", "/api/v1/admin/code", "").Body.Bytes(), &answer); err != nil || answer.Code != account.Code() {
 		t.Errorf("code %q (%v)", answer.Code, err)

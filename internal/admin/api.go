@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -19,6 +20,8 @@ type API struct {
 	Backend Backend
 	// Allow reports whether a request comes from the administrator.
 	Allow func(*http.Request) bool
+	// Log hears who tried to become the administrator.
+	Log *slog.Logger
 	// Local says that requests come over the control socket: what needs no
 	// session is there, and no browser is.
 	Local bool
@@ -34,6 +37,7 @@ func (a *API) Routes() map[string]http.Handler {
 		"PATCH /api/v1/admin/settings": a.only(a.patchSettings),
 		"GET /api/v1/admin/events":     a.only(a.getEvents),
 		"POST /api/v1/admin/reload":    a.only(a.reload),
+		"POST /api/v1/admin/restart":   a.only(a.restart),
 		"POST /api/v1/admin/clock":     a.only(a.setClock),
 
 		"GET /api/v1/admin/sockets":          a.only(a.getSockets),
@@ -46,6 +50,8 @@ func (a *API) Routes() map[string]http.Handler {
 		"POST /api/v1/admin/network/revert":  a.only(a.revertNetwork),
 
 		"GET /api/v1/admin/backup": a.only(a.getBackup),
+		"PUT /api/v1/admin/backup": a.only(a.putBackup),
+		"GET /api/v1/admin/report": a.only(a.getReport),
 
 		"GET /api/v1/admin/update": a.only(a.getUpdate),
 		"PUT /api/v1/admin/update": a.only(a.putUpdate),
@@ -54,7 +60,6 @@ func (a *API) Routes() map[string]http.Handler {
 		routes["GET /api/v1/admin/code"] = a.only(a.getCode)
 		routes["PUT /api/v1/admin/password"] = a.only(a.putPassword)
 		routes["DELETE /api/v1/admin/password"] = a.only(a.deletePassword)
-		routes["PUT /api/v1/admin/backup"] = a.only(a.putBackup)
 		return routes
 	}
 	routes["POST /api/v1/admin/claim"] = handler(a.claim)
@@ -165,6 +170,12 @@ func (a *API) reload(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *API) restart(w http.ResponseWriter, _ *http.Request) error {
+	a.Backend.Restart()
+	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
 

@@ -38,6 +38,8 @@ type Backend interface {
 	Events(after uint64) []Event
 	// Reload reads the configuration anew.
 	Reload(ctx context.Context) error
+	// Restart ends the program, and has it begin anew.
+	Restart()
 	// SetClock tells the time to a device that does not know it.
 	SetClock(now time.Time)
 
@@ -55,6 +57,9 @@ type Backend interface {
 	TryNetwork(ctx context.Context, changes map[string]*string) error
 	ConfirmNetwork(ctx context.Context, via netip.Addr) error
 	RevertNetwork(ctx context.Context) error
+
+	// Report writes what helps to help, without secrets, as text.
+	Report(ctx context.Context, w io.Writer) error
 
 	// Backup writes everything that is kept as one file; Restore reads one.
 	Backup(ctx context.Context, w io.Writer) error
@@ -82,7 +87,7 @@ type Socket struct {
 type Room struct {
 	Room     string `json:"room"`
 	Members  int    `json:"members"`
-	Messages uint64 `json:"messages"` // that were ever said
+	Messages int64  `json:"messages"` // that are kept
 	Last     uint64 `json:"last"`     // the number of the last one
 	Locked   bool   `json:"locked"`
 }

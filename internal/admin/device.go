@@ -109,6 +109,14 @@ func (a *API) getBackup(w http.ResponseWriter, r *http.Request) error {
 	return a.Backend.Backup(r.Context(), w)
 }
 
+func (a *API) getReport(w http.ResponseWriter, r *http.Request) error {
+	name := fmt.Sprintf("appliance-%s.report.txt", time.Now().Format(time.DateOnly))
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
+	return a.Backend.Report(r.Context(), w)
+}
+
 func (a *API) putBackup(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Backend.Restore(r.Context(), io.Reader(r.Body)); err != nil {
 		return err

@@ -17,6 +17,7 @@ func (a *API) claim(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token, err := a.Account.Claim(c.Code, c.Password)
+	a.note(r, "the appliance was claimed", err)
 	if err != nil {
 		return err
 	}
@@ -31,12 +32,22 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token, err := a.Account.Login(c.Password)
+	a.note(r, "the administrator logged in", err)
 	if err != nil {
 		return err
 	}
 	setSession(w, token, sessionLife)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// note tells the log who came in, or tried to.
+func (a *API) note(r *http.Request, what string, err error) {
+	if err != nil {
+		a.Log.Warn("somebody was not let in as the administrator", "from", r.RemoteAddr, "err", err)
+		return
+	}
+	a.Log.Info(what, "from", r.RemoteAddr)
 }
 
 func (a *API) logout(w http.ResponseWriter, r *http.Request) error {

@@ -38,6 +38,10 @@ const (
 	backGrace  = 2 * time.Second // for the store
 )
 
+// ErrRestart is returned by Run when the administrator asked for a restart:
+// the process is to begin anew, with the configuration as it is then.
+var ErrRestart = errors.New("the administrator asked for a restart")
+
 // Options are what a process gives its appliance.
 type Options struct {
 	Loaded  *config.Loaded
@@ -86,6 +90,8 @@ type App struct {
 	nbns      *nbns.Responder      // nil where that is off
 
 	throughAvahi atomic.Bool // whether publisher, and not responder, is at work
+
+	restart context.CancelCauseFunc // ends Run
 }
 
 // New returns an appliance that holds nothing yet.
@@ -111,8 +117,19 @@ func New(opts Options) *App {
 }
 
 // Run serves until the context ends, and then ends within five seconds. An
-// error before that is a *Fault where a user can do something about it.
+// error before that is a *Fault where a user can do something about it, or
+// ErrRestart.
 func (a *App) Run(ctx context.Context) error {
+	ctx, a.restart = context.WithCancelCause(ctx)
+	defer a.restart(nil)
+	err := a.run(ctx)
+	if err == nil && errors.Is(context.Cause(ctx), ErrRestart) {
+		return ErrRestart
+	}
+	return err
+}
+
+func (a *App) run(ctx context.Context) error {
 	state, err := openState(a.cfg().State)
 	if err != nil {
 		return err
@@ -195,7 +212,8 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 	a.server = httpd.New(httpd.Config{
 		Listeners: listeners, Guard: a.guard, Log: a.log,
 		MaxBody: int64(a.cfg().Realtime.MaxPayload), MaxConns: maxConns(),
-		Uploads: map[string]int64{updatePath: update.MaxBundle},
+		Literal: []string{"/api/v1/topics/"},
+		Uploads: map[string]int64{updatePath: update.MaxBundle, backupPath: maxBackup(a.cfg())},
 	})
 	if err := a.build(ctx); err != nil {
 		return err
@@ -209,6 +227,7 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- a.server.Run(front, frontGrace) }()
 	a.greet()
+	a.log.Info("serving", "version", a.opts.Version, "name", a.cfg().Name)
 	a.startFront(front)
 	a.tell(systemd.Ready(health.Summary(a.health.Conditions())))
 

@@ -36,6 +36,13 @@ func (a *App) Change(_ context.Context, changes map[string]*string) error {
 	return nil
 }
 
+// Restart is admin.Backend's. Whoever asked still gets an answer: requests have
+// their grace.
+func (a *App) Restart() {
+	a.log.Info("the administrator asked for a restart")
+	a.restart(ErrRestart)
+}
+
 // saveHash keeps a new password.
 func (a *App) saveHash(hash string) error {
 	change := &hash
@@ -72,7 +79,7 @@ func (a *App) isAdmin(r *http.Request) bool {
 func (a *App) controlServer() *control.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /api/v1/status", httpd.StatusHandler(a.status))
-	api := admin.API{Account: a.account, Backend: a, Allow: control.Trusted, Local: true}
+	api := admin.API{Account: a.account, Backend: a, Allow: control.Trusted, Local: true, Log: a.log.With("part", "admin")}
 	for pattern, handler := range api.Routes() {
 		mux.Handle(pattern, handler)
 	}

@@ -6,17 +6,26 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
 
 	"server22.local/appliance/internal/config"
+	"server22.local/appliance/internal/problem"
 	"server22.local/appliance/internal/store"
 )
 
 // backedUp are the files that travel with the database.
 var backedUp = []string{config.SettingsFile, namesFile}
+
+// backupPath is where backups are sent to: larger bodies than elsewhere.
+const backupPath = "/api/v1/admin/backup"
+
+// maxBackup is how large a file may be that is restored from, in bytes: the
+// database, and what travels with it.
+func maxBackup(cfg *config.Loaded) int64 { return int64(cfg.Store.MaxSize) + 16<<20 }
 
 // Backup is admin.Backend's: one file with everything that is kept, while
 // everything goes on.
@@ -67,14 +76,29 @@ func readFiles(state string) (map[string][]byte, error) {
 // Restore is admin.Backend's: everything is as it was when the backup was
 // made, on this device or another.
 func (a *App) Restore(ctx context.Context, r io.Reader) error {
-	if err := restore(ctx, a.data.store, a.cfg().State, r); err != nil {
+	err := restore(ctx, a.data.store, a.cfg().State, r)
+	if errors.Is(err, store.ErrNoBackup) {
+		return problem.New(http.StatusUnprocessableEntity, "no_backup", store.ErrNoBackup.Error(), "'appliance backup FILE' and the admin page make one")
+	}
+	if err != nil {
 		return err
 	}
 	if err := errors.Join(a.data.chat.Reload(ctx), a.data.bus.Reload(ctx)); err != nil {
 		return fmt.Errorf("reading what was restored: %w", err)
 	}
+	a.data.tutorial.Reload()
+	a.dropClients() // what they hold is of another history
 	a.log.Info("a backup was restored")
 	return a.Reload(ctx)
+}
+
+// dropClients has every client connect anew and catch up.
+func (a *App) dropClients() {
+	for _, namespace := range a.realtime.Namespaces() {
+		for socket := range namespace.Sockets() {
+			socket.Drop()
+		}
+	}
 }
 
 func restore(ctx context.Context, s *store.Store, state string, r io.Reader) error {

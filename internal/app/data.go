@@ -17,6 +17,7 @@ import (
 	"server22.local/appliance/internal/relay"
 	"server22.local/appliance/internal/store"
 	"server22.local/appliance/realtime"
+	"server22.local/appliance/realtime/history"
 )
 
 // storeName is the database, within the state folder.
@@ -36,10 +37,11 @@ const chatShare = 4
 // data is what the appliance is for: what people and programs say to each
 // other, and where it is kept.
 type data struct {
-	store *store.Store
-	chat  *chat.Chat
-	bus   *bus.Bus
-	api   *api.API // the ways in without Socket.IO
+	store    *store.Store
+	chat     *chat.Chat
+	bus      *bus.Bus
+	tutorial *history.Keeper // of Socket.IO's tutorial
+	api      *api.API        // the ways in without Socket.IO
 }
 
 // storeConfig says what the store keeps.
@@ -70,7 +72,7 @@ func (a *App) openData(ctx context.Context, cfg *config.Loaded, io *realtime.Ser
 	d.bus.Serve(io.Of("/bus"), bus.Limits{})
 	d.bus.Serve(io.Of("/"), bus.Limits{})
 	relay.Example(io.Of("/"))
-	relay.Tutorial(io.Of("/"), s.Log(tutorialLog))
+	d.tutorial = relay.Tutorial(io.Of("/"), s.Log(tutorialLog))
 	relay.Relay(io, relay.Limits{})
 	d.api = api.New(api.Config{
 		Bus: d.bus, Chat: d.chat, Admin: a.isAdmin, MaxBody: int64(cfg.Realtime.MaxPayload),

@@ -44,7 +44,7 @@ func (a *App) describe(entry *admin.Socket, namespace *realtime.Namespace, socke
 		return // rooms elsewhere are the programs' own
 	}
 	entry.Nick = a.data.chat.Nick(socket)
-	entry.Rooms = slices.DeleteFunc(socket.Rooms(), func(room string) bool { return room == socket.ID() })
+	entry.Rooms = a.data.chat.RoomsOf(socket)
 }
 
 // CloseSocket is admin.Backend's.
@@ -66,7 +66,11 @@ func (a *App) Rooms(ctx context.Context) ([]admin.Room, error) {
 	}
 	rooms := make([]admin.Room, len(infos))
 	for i, info := range infos {
-		rooms[i] = admin.Room{Room: info.Room, Members: info.Members, Messages: info.Last, Last: info.Last, Locked: info.Posting != "all"}
+		kept, err := a.data.store.Log(chatLog).Count(ctx, info.Room)
+		if err != nil {
+			return nil, err
+		}
+		rooms[i] = admin.Room{Room: info.Room, Members: info.Members, Messages: kept, Last: info.Last, Locked: info.Posting != "all"}
 	}
 	return rooms, nil
 }

@@ -193,6 +193,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST", "/api/v1/admin/clock", "", `{"time":1893456000000}`, 204},
 		{"POST", "/api/v1/admin/reload", "", "", 204},
 		{"GET", "/api/v1/admin/backup", "", "", 200},
+		{"PUT", "/api/v1/admin/backup", "", "no backup", 422},
+		{"GET", "/api/v1/admin/report", "", "", 200},
 		{"GET", "/api/v1/admin/update", "", "", 200},
 		{"PUT", "/api/v1/admin/update", "", "no card", 409},
 		{"POST", "/api/v1/admin/password", "", `{"old":"long enough","password":"short"}`, 422},

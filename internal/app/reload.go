@@ -16,7 +16,7 @@ import (
 
 // live are the keys that take effect without a restart.
 var live = []string{
-	"name", "discovery.aliases", "log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token", "admin.password_hash",
+	"name", "discovery.aliases", "log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token", "admin.password_hash", "chat.rooms",
 }
 
 // followTimeout is for the network to take a configuration, not for its
@@ -89,6 +89,9 @@ func (a *App) apply(next *config.Loaded) {
 	a.account.SetHash(next.Admin.PasswordHash)
 	a.rename(before, next)
 	a.reconfigure(changed)
+	if err := a.data.chat.SetRooms(next.Chat.Rooms); err != nil {
+		a.log.Error("the rooms stay as they are", "err", err)
+	}
 	a.update(func(*site) {}) // our names are from the configuration too
 
 	waiting := slices.DeleteFunc(config.Diff(a.opts.Loaded.Config, next.Config), isLive)
@@ -98,7 +101,7 @@ func (a *App) apply(next *config.Loaded) {
 	}
 	a.health.Set(health.Condition{
 		ID: "restart", Code: health.ConfigWaits, Severity: health.Info,
-		Text: "a restart is needed for " + strings.Join(waiting, ", "), Hint: "systemctl restart appliance",
+		Text: "a restart is needed for " + strings.Join(waiting, ", "), Hint: "the settings on /admin/ have a button; or systemctl restart appliance",
 	})
 }
 

@@ -18,7 +18,7 @@ import (
 
 // routes puts every part's handlers on the server.
 func (a *App) routes() error {
-	pages, err := web.Handler()
+	pages, err := web.Handler(http.HandlerFunc(noPage))
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (a *App) routes() error {
 		s.Handle(pattern, handler)
 	}
 	s.OnShutdown(a.data.api.Close)
-	office := admin.API{Account: a.account, Backend: a, Allow: a.isAdmin}
+	office := admin.API{Account: a.account, Backend: a, Allow: a.isAdmin, Log: a.log.With("part", "admin")}
 	for pattern, handler := range office.Routes() {
 		s.Handle(pattern, handler)
 	}
@@ -52,6 +52,17 @@ func (a *App) wwwDir() string {
 
 func notFound(w http.ResponseWriter, r *http.Request) {
 	problem.Write(w, problem.New(http.StatusNotFound, "not_found", "there is nothing at "+r.URL.Path, "/ has the ways in, /docs/ the reference"))
+}
+
+// noPage answers programs that ask for a page that is not there, or want to
+// write where one is.
+func noPage(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		notFound(w, r)
+		return
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	problem.Write(w, problem.New(http.StatusMethodNotAllowed, "wrong_method", r.Method+" is not for "+r.URL.Path, "pages are only read; /docs/ has what can be written"))
 }
 
 func (a *App) serveQR(w http.ResponseWriter, _ *http.Request) {

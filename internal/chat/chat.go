@@ -79,6 +79,7 @@ type Chat struct {
 	ns     *realtime.Namespace
 
 	mu      sync.Mutex
+	fixed   []string // the rooms that are there anyway
 	rooms   map[string]*room
 	guests  map[*realtime.Socket]*guest
 	rules   map[string]rules  // by room, where there are any
@@ -91,10 +92,8 @@ func Open(ctx context.Context, cfg Config) (*Chat, error) {
 		cfg: cfg.withDefaults(), keeper: history.NewKeeper(cfg.Log, 0),
 		rooms: make(map[string]*room), guests: make(map[*realtime.Socket]*guest),
 	}
-	for _, name := range cfg.Rooms {
-		if err := checkRoom(name); err != nil {
-			return nil, fmt.Errorf("the room %q of the configuration: %w", name, err)
-		}
+	if err := c.SetRooms(cfg.Rooms); err != nil {
+		return nil, err
 	}
 	if err := c.Reload(ctx); err != nil {
 		return nil, fmt.Errorf("opening the chat: %w", err)
@@ -112,6 +111,19 @@ func (c *Chat) Reload(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rules, c.directs = rules, directs
+	return nil
+}
+
+// SetRooms says which rooms are there whether or not somebody is in them.
+func (c *Chat) SetRooms(names []string) error {
+	for _, name := range names {
+		if err := checkRoom(name); err != nil {
+			return fmt.Errorf("the room %q of the configuration: %w", name, err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fixed = slices.Clone(names)
 	return nil
 }
 
@@ -157,9 +169,9 @@ func (c *Chat) Rooms(ctx context.Context) ([]RoomInfo, error) {
 }
 
 func (c *Chat) roomNames() []string {
-	names := slices.Clone(c.cfg.Rooms)
-	names = append(names, c.cfg.Log.Channels()...)
+	names := c.cfg.Log.Channels()
 	c.mu.Lock()
+	names = append(names, c.fixed...)
 	for name := range c.rooms {
 		names = append(names, name)
 	}
@@ -186,13 +198,10 @@ func (c *Chat) describe(ctx context.Context, name string) (RoomInfo, error) {
 // exists reports whether a room is open to all and known: configured, with
 // people in it, or with messages.
 func (c *Chat) exists(ctx context.Context, name string) (bool, error) {
-	if slices.Contains(c.cfg.Rooms, name) {
-		return true, nil
-	}
 	c.mu.Lock()
-	r := c.rooms[name]
+	here := c.rooms[name] != nil || slices.Contains(c.fixed, name)
 	c.mu.Unlock()
-	if r != nil {
+	if here {
 		return true, nil
 	}
 	last, err := c.cfg.Log.Last(ctx, name)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"server22.local/appliance/internal/problem"
@@ -223,7 +222,6 @@ func (c *Chat) search(ctx context.Context, rooms []string, text string, limit in
 	if limit <= 0 {
 		limit = pageDefault
 	}
-	slices.Sort(rooms)
 	found, err := c.cfg.Log.Search(ctx, rooms, text, min(limit, pageMost))
 	return fromEntries(found), err
 }

@@ -293,7 +293,7 @@ type query struct {
 }
 
 func (c *Chat) find(ctx context.Context, s *realtime.Socket, q query) (messages, error) {
-	rooms := c.roomsOf(s)
+	rooms := c.RoomsOf(s)
 	if q.Room != "" {
 		if !slices.Contains(rooms, q.Room) {
 			return messages{}, noMember(q.Room)
@@ -304,7 +304,8 @@ func (c *Chat) find(ctx context.Context, s *realtime.Socket, q query) (messages,
 	return messages{found}, err
 }
 
-func (c *Chat) roomsOf(s *realtime.Socket) []string {
+// RoomsOf returns the names of the rooms that a socket is in, in their order.
+func (c *Chat) RoomsOf(s *realtime.Socket) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	names := []string{}
@@ -313,6 +314,7 @@ func (c *Chat) roomsOf(s *realtime.Socket) []string {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names
 }
 

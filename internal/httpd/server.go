@@ -23,6 +23,9 @@ type Config struct {
 	MaxBody   int64            // bytes; of one request
 	Uploads   map[string]int64 // by path: where larger ones are taken; the handler asks who sends before it reads
 	MaxConns  int64            // at once, WebSockets not counted
+	// Literal are the prefixes of paths that end in data: what stands after
+	// them, // and dots included, is taken as it is and never cleaned.
+	Literal []string
 }
 
 // Server answers HTTP on every listener. Parts put their handlers on it with
@@ -42,7 +45,7 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), ready: make(chan struct{})}
 	s.limit.max = cfg.MaxConns
 	s.http = http.Server{
-		Handler:           cfg.Guard.Wrap(limitBody(bodyLimits{cfg.MaxBody, cfg.Uploads}, baseline(s.mux))),
+		Handler:           cfg.Guard.Wrap(limitBody(bodyLimits{cfg.MaxBody, cfg.Uploads}, baseline(literal(cfg.Literal, s.mux)))),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,

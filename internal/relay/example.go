@@ -91,7 +91,7 @@ func (x *example) tell(event string) func(context.Context, *realtime.Socket) err
 		if !ok {
 			return nil
 		}
-		return s.Broadcast().Volatile().Emit(event, user{name})
+		return s.Broadcast().Emit(event, user{name})
 	}
 }
 

@@ -30,11 +30,13 @@ const (
 
 // Tutorial puts the tutorial's event on a namespace: chat message, with the
 // client's offset as second argument and an acknowledgement, if the client
-// sends them; serverOffset in the handshake. What is said is kept in log.
-func Tutorial(ns *realtime.Namespace, log history.Log) {
+// sends them; serverOffset in the handshake. What is said is kept in log, by the
+// keeper that is returned.
+func Tutorial(ns *realtime.Namespace, log history.Log) *history.Keeper {
 	t := &tutorial{ns: ns, keeper: history.NewKeeper(log, 0)}
 	ns.OnConnect(t.connected)
 	realtime.OnArgs(ns, "chat message", t.message)
+	return t.keeper
 }
 
 func (t *tutorial) message(ctx context.Context, e *realtime.Event) error {

@@ -19,6 +19,9 @@ const (
 	replaced  = ".replaced"
 )
 
+// ErrNoBackup is returned for a file that no backup can be restored from.
+var ErrNoBackup = errors.New("the file is no whole backup of an appliance")
+
 // Backup copies everything that is durable now, and the lazy values, into one
 // new file at path, while the store goes on. files, which may be empty, travel with it. The file
 // is there whole or not at all; one that is there already is replaced.
@@ -271,16 +274,24 @@ func (s *Store) bringIn(ctx context.Context, path, next string) (files map[strin
 	defer func() { err = errors.Join(err, db.Close()) }()
 	var result string
 	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&result); err != nil || result != "ok" {
-		return nil, errors.Join(fmt.Errorf("%w: %s", errBroken, result), err)
+		return nil, fmt.Errorf("%w: %w", ErrNoBackup, errors.Join(err, notOK(result)))
 	}
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil || version == 0 {
-		return nil, errors.Join(errors.New("the file is no backup of an appliance"), err)
+		return nil, errors.Join(ErrNoBackup, err)
 	}
 	if files, err = readFiles(ctx, db); err != nil {
 		return nil, err
 	}
 	return files, migrate(ctx, db, next)
+}
+
+// notOK is what an integrity check says, unless it is that all is well.
+func notOK(result string) error {
+	if result == "" || result == "ok" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errBroken, result)
 }
 
 func copyFile(from, to string) (err error) {

@@ -215,6 +215,26 @@ func (l *Log) Last(_ context.Context, channel string) (uint64, error) {
 	return l.dir.last(channel), nil
 }
 
+// Count returns how many messages of a channel are kept, those whose content
+// was deleted included.
+func (l *Log) Count(ctx context.Context, channel string) (int64, error) {
+	l.s.gate.RLock()
+	defer l.s.gate.RUnlock()
+	id, ok := l.dir.id(channel)
+	if !ok {
+		return 0, nil
+	}
+	// The row of the channel lags behind by what is not settled.
+	var n int64
+	err := l.s.reads.QueryRowContext(ctx,
+		"SELECT count + (SELECT count(*) FROM message WHERE n > ?1 + settled AND n <= ?2) FROM channel WHERE id = ?3",
+		rowid(id, 0), rowid(id, maxSeq), id).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("counting %s %q: %w", l.name, channel, err)
+	}
+	return n, nil
+}
+
 // Channels returns the names of the channels that have, or had, messages.
 func (l *Log) Channels() []string {
 	all := l.dir.all()

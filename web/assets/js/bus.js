@@ -80,7 +80,7 @@ const Tools = view(() => html`<div class="tools row">
 
 const Summary = view(() => {
   shape.value;
-  return html`<p class="summary soft small num">${topics.size} ${topics.size === 1 ? "topic" : "topics"} · ${rate(flow.value)}</p>`;
+  return html`<p class="summary soft small num">${topics.size} ${topics.size === 1 ? "topic" : "topics"} · ${flow.value > 0 ? rate(flow.value) : "quiet"}</p>`;
 });
 
 // What is known of a topic

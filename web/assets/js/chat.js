@@ -1,5 +1,5 @@
 // The chat page.
-import { chatIcon, clock, Component, computed, effect, html, Icon, refreshStatus, show, signal, status, view } from "./ui.js";
+import { chatIcon, clock, Component, computed, effect, html, Icon, refreshStatus, shortClock, show, signal, status, view } from "./ui.js";
 import { link } from "./link.js";
 import { markdown, mentions } from "./markdown.js";
 import {
@@ -43,7 +43,7 @@ class Line extends Component {
   }
   render({ message, first, room, admin }) {
     const { nick: who, text, time, seq, clock: set } = message;
-    const timed = time && set !== false && html`<time class="soft small num" datetime=${new Date(time).toISOString()} title=${new Date(time).toLocaleString()}>${clock(time)}</time>`;
+    const timed = time && set !== false && html`<time class="soft small num" datetime=${new Date(time).toISOString()} title=${new Date(time).toLocaleString()}>${(first ? clock : shortClock)(time)}</time>`;
     return html`<div class="line ${first ? "first" : ""} ${seq ? "" : "unsent"} ${who !== nick.peek() && mentions(text, nick.peek()) ? "to-me" : ""}" data-seq=${seq}>
       <div class="side">${first ? html`<${Avatar} name=${who} />` : timed}</div>
       <div class="grow">

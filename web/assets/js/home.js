@@ -1,12 +1,9 @@
 // The home page: what this device is, and the ways in.
-import { busIcon, bytes, chatIcon, Copy, effect, html, Icon, refreshStatus, show, signal, Snippet, span, status, view } from "./ui.js";
+import { busIcon, bytes, chatIcon, Conditions, Copy, effect, html, Icon, refreshStatus, show, signal, Snippet, span, status, view } from "./ui.js";
 import { link, retry, wait } from "./link.js";
 
 const plain = (address) => address.split("/")[0];
 const routable = (address) => !address.startsWith("fe80");
-
-const Conditions = ({ list }) => list?.map((c) => html`<p class="note ${c.severity}" role=${c.severity === "error" ? "alert" : "status"} key=${c.id}>
-  <strong>${c.text}</strong>${c.hint && html` <span class="soft">Try: <code>${c.hint}</code></span>`}${c.id === "name-conflict" && html` <a href="/admin/">Choose another name</a>`}</p>`);
 
 const Scan = ({ url }) => html`<figure class="card scan">
   <img src="/api/v1/qr.svg" width="168" height="168" alt="QR code of ${url}" />

@@ -1,6 +1,6 @@
 // Plots: small ones as SVG, big ones by uPlot, which loads when first wanted.
 import { Component, effect, html, signal } from "./ui.js";
-import { number, topics } from "./topics.js";
+import { number, numbers, topics } from "./topics.js";
 
 const redraw = 100; // milliseconds between two drawings, at least
 
@@ -17,9 +17,12 @@ function load() {
   });
 }
 
-// Spark draws the last numbers of a topic, where it has any.
+// Spark draws the last numbers of a topic, where it has any: the first field of
+// an object that has some.
 export function Spark({ topic, width = 64, height = 18 }) {
-  const ys = topic.values.slice(-40).map((v) => number(v.data, "")).filter((y) => y !== undefined);
+  const [first] = topic.last ? numbers(topic.last.data) : [];
+  if (!first) return null;
+  const ys = topic.values.slice(-40).map((v) => number(v.data, first[0])).filter((y) => y !== undefined);
   if (ys.length < 2) return null;
   const low = Math.min(...ys), high = Math.max(...ys);
   const points = ys.map((y, i) => `${((i * width) / (ys.length - 1)).toFixed(1)},${(height - 2 - ((y - low) / (high - low || 1)) * (height - 4)).toFixed(1)}`);

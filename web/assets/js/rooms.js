@@ -286,10 +286,13 @@ export function forget(name, seq) {
 
 // What to open when the page loads, and what to remember for the next time.
 rooms.value = joined.peek().map(({ name, peer }) => new Room(name, peer));
-const wanted = decodeURIComponent(location.hash.slice(1));
-enter(wanted || rooms.peek()[0]?.name || "lobby");
+function addressed() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; } // somebody typed it
+}
+
+enter(addressed() || rooms.peek()[0]?.name || "lobby");
 effect(() => { joined.value = rooms.value.map(({ name, peer }) => ({ name, peer })); });
 effect(() => { if (current.value) history.replaceState(null, "", "#" + encodeURIComponent(current.value.name)); });
-addEventListener("hashchange", () => enter(decodeURIComponent(location.hash.slice(1)) || "lobby"));
+addEventListener("hashchange", () => enter(addressed() || "lobby"));
 
 export const admin = computed(() => !!status.value?.admin);

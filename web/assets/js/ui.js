@@ -71,6 +71,11 @@ export class Copy extends Component {
 
 export const Snippet = ({ text }) => html`<div class="snippet"><pre tabindex="0"><code>${text}</code></pre><${Copy} text=${text} /></div>`;
 
+// Conditions are what is wrong, with what helps, and the code that can be read
+// out over the phone.
+export const Conditions = ({ list }) => list?.map((c) => html`<p class="note ${c.severity}" role=${c.severity === "error" ? "alert" : "status"} key=${c.id}>
+  <strong>${c.text}</strong>${c.hint && html` <span class="soft">Try: <code>${c.hint}</code></span>`}${c.id === "name-conflict" && html` <a href="/admin/">Choose another name</a>`} <span class="soft small num">${c.code}</span></p>`);
+
 // Icon draws a path in a square of 24.
 export const Icon = ({ path, size = 18 }) => html`<svg viewBox="0 0 24 24" width=${size} height=${size} fill="none" stroke="currentColor"
   stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${path} /></svg>`;
@@ -78,12 +83,14 @@ export const Icon = ({ path, size = 18 }) => html`<svg viewBox="0 0 24 24" width
 export const chatIcon = "M4 5h16v11H9l-5 4z";
 export const busIcon = "M3 12h4l3-7 4 14 3-7h4";
 
-// api speaks JSON with the appliance; a refusal becomes an Error with its hint.
+// api speaks JSON with the appliance, and sends files as they are; a refusal
+// becomes an Error with its hint.
 export async function api(path, method = "GET", body) {
+  const json = body !== undefined && !(body instanceof Blob);
   const answer = await fetch("/api/v1/" + path, {
     method,
-    headers: body === undefined ? {} : { "Content-Type": "application/json" },
-    body: body === undefined ? undefined : JSON.stringify(body),
+    headers: json ? { "Content-Type": "application/json" } : {},
+    body: json ? JSON.stringify(body) : body,
   });
   const text = await answer.text();
   let value;
@@ -104,6 +111,9 @@ effect(() => {
 });
 
 export const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+
+// shortClock leaves out the half of the day: it stands below a time that has it.
+export const shortClock = (time) => clock(time).replace(/\s?[AP]M$/i, "");
 
 export function span(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;
