@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,10 +39,12 @@ func serve(t *testing.T, handler http.HandlerFunc) (path string) {
 			t.Errorf("the socket was left: %v", err)
 		}
 	})
-	for {
-		if _, err := os.Stat(path); err == nil {
+	for { // the file is there a moment before it is listened on
+		if conn, err := net.Dial("unix", path); err == nil {
+			conn.Close()
 			return path
 		}
+		runtime.Gosched()
 	}
 }
 
