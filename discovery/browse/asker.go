@@ -44,9 +44,6 @@ type asker struct {
 }
 
 func newAsker(i discovery.Interface, f family, found *catalog) (*asker, error) {
-	if !usable(i) {
-		return nil, fmt.Errorf("%s is not usable", i.Name)
-	}
 	conn, err := net.ListenUDP(f.network, nil)
 	if err != nil {
 		return nil, err

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/grandcat/zeroconf"
 	"golang.org/x/sync/errgroup"
 
 	"server22.local/appliance/discovery"
@@ -42,26 +44,36 @@ func Services(ctx context.Context, typ string) ([]Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	interfaces, err := discovery.SystemInterfaces()
+	all, err := discovery.SystemInterfaces()
 	if err != nil {
 		return nil, fmt.Errorf("browsing for %s: %w", typ, err)
 	}
+	interfaces := slices.DeleteFunc(all, func(i discovery.Interface) bool { return !usable(i) })
 	found := newCatalog(typ, question)
 	var group errgroup.Group
-	var open int
+	if !ask(ctx, &group, interfaces, question, found) {
+		return nil, ErrNoInterface
+	}
+	for _, traffic := range []zeroconf.IPType{zeroconf.IPv4, zeroconf.IPv6} {
+		group.Go(func() error { listen(ctx, traffic, interfaces, found); return nil })
+	}
+	_ = group.Wait() // nobody has an error to tell: an interface may vanish
+	return found.services(), nil
+}
+
+// ask starts an asker for each interface in each family, and says whether
+// there is any.
+func ask(ctx context.Context, group *errgroup.Group, interfaces []discovery.Interface, question wire.Name, found *catalog) bool {
+	open := false
 	for _, i := range interfaces {
 		for _, family := range []family{ipv4Family, ipv6Family} {
 			if a, err := newAsker(i, family, found); err == nil {
-				open++
+				open = true
 				group.Go(func() error { a.run(ctx, question); return nil })
 			}
 		}
 	}
-	if open == 0 {
-		return nil, ErrNoInterface
-	}
-	_ = group.Wait() // askers have no errors: an interface may vanish
-	return found.services(), nil
+	return open
 }
 
 // typeName is _http._tcp.local in wire form.

@@ -1,13 +1,17 @@
 package browse
 
 import (
+	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/grandcat/zeroconf"
 	"go.uber.org/goleak"
 
+	"server22.local/appliance/discovery"
 	"server22.local/appliance/discovery/internal/wire"
 )
 
@@ -96,4 +100,52 @@ func FuzzTexts(f *testing.F) {
 	f.Add([]byte("\x06path=/\x00"))
 	f.Add([]byte("\xffshort"))
 	f.Fuzz(func(_ *testing.T, data []byte) { texts(data) })
+}
+
+// What zeroconf tells is escaped, may come late, and never replaces what the
+// askers have heard.
+func TestCatalogTakesEntries(t *testing.T) {
+	interfaces := []discovery.Interface{
+		{Name: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.9/24")}},
+		{Name: "wlan0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.9/24")}},
+	}
+	entry := func(addrs ...string) *zeroconf.ServiceEntry {
+		e := zeroconf.NewServiceEntry(`My\ Web\.\ \195\164`, "_http._tcp", "local")
+		e.HostName, e.Port, e.Text = `K\195\188che.local.`, 8080, []string{`path=/`, `note=\"a\\b\" \195\164`, ""}
+		for _, addr := range addrs {
+			e.AddrIPv6 = append(e.AddrIPv6, net.ParseIP(addr))
+		}
+		return e
+	}
+	c := newCatalog("_http._tcp", http)
+	for _, e := range []*zeroconf.ServiceEntry{entry("fe80::1"), entry("10.1.0.2"), entry("fe80::1", "10.1.0.2")} {
+		name, err := entryName(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.enterEntry(name, e, interfaces)
+	}
+	want := []Service{{
+		Instance: "My Web. ä", Type: "_http._tcp", Host: "Küche.local", Port: 8080, TXT: []string{"path=/", `note="a\b" ä`},
+		Addrs: []netip.Addr{netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("fe80::1%wlan0")}, Interface: "wlan0",
+	}}
+	if diff := cmp.Diff(want, c.services(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+	enter(t, c, response(record(wire.Answer, wire.MustName("My Web. ä", "_http", "_tcp", "local"), wire.TypeTXT, 120, "\x01x")))
+	if got := c.services()[0].TXT; len(got) != 1 || got[0] != "x" {
+		t.Errorf("a later TXT record is not taken: %q", got)
+	}
+}
+
+func TestEntryNames(t *testing.T) {
+	long := zeroconf.NewServiceEntry(strings.Repeat("x", 64), "_http._tcp", "local")
+	if _, err := entryName(long); err == nil {
+		t.Error("a label of 64 bytes was taken")
+	}
+	for text, want := range map[string]string{`plain`: "plain", `\"q\"`: `"q"`, `\065\\`: `A\`, `end\`: `end\`, `\999`: "999"} {
+		if got := unescape(text); got != want {
+			t.Errorf("%s is %q, not %q", text, got, want)
+		}
+	}
 }

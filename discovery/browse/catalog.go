@@ -7,6 +7,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/grandcat/zeroconf"
+
+	"server22.local/appliance/discovery"
 	"server22.local/appliance/discovery/internal/wire"
 )
 
@@ -64,13 +67,24 @@ func (c *catalog) enter(m *wire.Message, iface string) []wanted {
 }
 
 func (c *catalog) enterPointer(r *wire.Record, data []byte, iface string) {
-	if r.Type != wire.TypePTR || wire.Name(r.Key) != c.name || len(c.instances) >= maxInstances {
-		return
+	if r.Type == wire.TypePTR && wire.Name(r.Key) == c.name {
+		c.instance(wire.Name(data), iface)
 	}
-	name := wire.Name(data)
-	if c.instances[name.Fold()] == nil {
-		c.instances[name.Fold()] = &instance{name: name, iface: iface}
+}
+
+// instance returns the instance of that name, which is new or known; nil if
+// there are too many.
+func (c *catalog) instance(name wire.Name, iface string) *instance {
+	key := name.Fold()
+	i := c.instances[key]
+	if i == nil && len(c.instances) < maxInstances {
+		i = &instance{name: name}
+		c.instances[key] = i
 	}
+	if i != nil && i.iface == "" {
+		i.iface = iface
+	}
+	return i
 }
 
 func (c *catalog) enterInstance(r *wire.Record, data []byte, _ string) {
@@ -90,9 +104,14 @@ func (c *catalog) enterInstance(r *wire.Record, data []byte, _ string) {
 
 // enterAddress keeps the addresses of hosts that a service is on.
 func (c *catalog) enterAddress(r *wire.Record, data []byte, iface string) {
-	host := wire.Name(r.Key)
 	addr, ok := netip.AddrFromSlice(data)
-	if r.Type != wire.TypeA && r.Type != wire.TypeAAAA || !ok || !c.isHost(host) || len(c.hosts) >= maxHosts && c.hosts[host] == nil {
+	if ok && (r.Type == wire.TypeA || r.Type == wire.TypeAAAA) && c.isHost(wire.Name(r.Key)) {
+		c.enterAddr(wire.Name(r.Key), addr, iface)
+	}
+}
+
+func (c *catalog) enterAddr(host wire.Name, addr netip.Addr, iface string) {
+	if len(c.hosts) >= maxHosts && c.hosts[host] == nil {
 		return
 	}
 	if addr.Is6() && addr.IsLinkLocalUnicast() {
@@ -101,6 +120,53 @@ func (c *catalog) enterAddress(r *wire.Record, data []byte, iface string) {
 	if list := c.hosts[host]; len(list) < maxAddrs && !slices.Contains(list, addr) {
 		c.hosts[host] = append(list, addr)
 	}
+}
+
+// enterEntry takes a service that zeroconf has put together. What is known
+// already stays; zeroconf keeps no account of what it has heard where.
+func (c *catalog) enterEntry(name wire.Name, e *zeroconf.ServiceEntry, interfaces []discovery.Interface) {
+	host, err := parseName(e.HostName)
+	if err != nil || e.HostName == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	addrs := entryAddrs(e)
+	iface := foundOn(addrs, interfaces)
+	i := c.instance(name, iface)
+	if i == nil {
+		return
+	}
+	if i.host == "" {
+		i.host, i.port = host, uint16(e.Port)
+	}
+	if !i.known && len(e.Text) > 0 {
+		i.known = true
+		for _, text := range e.Text {
+			i.txt = appendText(i.txt, unescape(text))
+		}
+	}
+	for _, addr := range addrs {
+		if !addr.IsLinkLocalUnicast() || addr.Is4() || iface != "" {
+			c.enterAddr(host.Fold(), addr, iface)
+		}
+	}
+}
+
+// foundOn is the interface that reaches the addresses, "" where that is not
+// known: zeroconf does not tell.
+func foundOn(addrs []netip.Addr, interfaces []discovery.Interface) string {
+	if len(interfaces) == 1 {
+		return interfaces[0].Name
+	}
+	for _, ifi := range interfaces {
+		for _, p := range ifi.Addresses {
+			if slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !a.IsLinkLocalUnicast() && p.Contains(a) }) {
+				return ifi.Name
+			}
+		}
+	}
+	return ""
 }
 
 func (c *catalog) isHost(name wire.Name) bool {
@@ -117,12 +183,17 @@ func texts(data []byte) []string {
 	var list []string
 	for len(data) > 0 {
 		n := min(int(data[0]), len(data)-1)
-		if n > 0 {
-			list = append(list, string(data[1:1+n]))
-		}
+		list = appendText(list, string(data[1:1+n]))
 		data = data[1+n:]
 	}
 	return list
+}
+
+func appendText(list []string, text string) []string {
+	if text == "" {
+		return list
+	}
+	return append(list, text)
 }
 
 func (c *catalog) missing() []wanted {
