@@ -3,6 +3,7 @@ package discovery
 import (
 	"errors"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -352,21 +353,77 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-// Without unicast sockets, nothing is asked for by unicast.
+// A link on which nothing can be sent is told, until something can.
+func TestMuted(t *testing.T) {
+	inLab(t, func(l *lab) {
+		m, p := l.established()
+		mute := func(err error) {
+			l.mu.Lock()
+			l.mute = err
+			l.mu.Unlock()
+			p.send(query(host, dns.TypeA))
+			time.Sleep(2 * time.Second)
+		}
+		mute(errors.New("network is unreachable"))
+		if link := m.State().Links[0]; link.Problem != "sending failed: network is unreachable" {
+			t.Errorf("link %+v", link)
+		}
+		mute(nil)
+		if link := m.State().Links[0]; link.Problem != "" {
+			t.Errorf("link %+v", link)
+		}
+	})
+}
+
+// Without unicast sockets, nothing is asked for by unicast. Another responder
+// may start and end at any time.
 func TestMulticastOnly(t *testing.T) {
 	inLab(t, func(l *lab) {
 		p := l.lanTap()
-		l.run("server22", Config{MulticastOnly: true})
+		m := l.run("server22", Config{MulticastOnly: true})
 		settle()
 		for _, probe := range p.probes() {
 			if probe.msg.Question[0].Qclass != dns.ClassINET {
 				t.Error("a probe asks for unicast answers that another responder would get")
 			}
 		}
-		for s := range l.sockets {
-			if !s.group {
-				t.Errorf("a socket is bound to %v", s.addr)
+		const reverse = "2.7.168.192.in-addr.arpa."
+		check := func(unicast int, named bool) {
+			t.Helper()
+			time.Sleep(3 * time.Second)
+			if n := l.unicastSockets(); n != unicast {
+				t.Errorf("%d sockets are bound to addresses, not %d", n, unicast)
+			}
+			p.clear()
+			p.send(query(reverse, dns.TypePTR))
+			time.Sleep(time.Second)
+			if got := len(p.responses()) > 0; got != named {
+				t.Errorf("the address has a name: %v", got)
 			}
 		}
+		check(0, false)
+		m.SetMulticastOnly(false)
+		check(2, true)
+		p.clear()
+		m.SetMulticastOnly(true)
+		time.Sleep(100 * time.Millisecond)
+		if ttl := ttls(p.responses(), reverse+" IN PTR "+host); !slices.Contains(ttl, 0) {
+			t.Errorf("the name of the address is not withdrawn: %v", ttl)
+		}
+		check(0, false)
+		if h := m.State().Host(); !h.Held || h.Conflicts != 0 {
+			t.Errorf("state %+v", h)
+		}
 	})
+}
+
+func (f *fabric) unicastSockets() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for s := range f.sockets {
+		if !s.group {
+			n++
+		}
+	}
+	return n
 }

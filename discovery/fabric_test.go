@@ -25,6 +25,7 @@ type fabric struct {
 	cables  map[string]string // "host/interface" → LAN
 	asleep  map[string]chan struct{}
 	refuse  error // what opening sockets fails with
+	mute    error // what sending fails with
 }
 
 type datagram struct {
@@ -53,6 +54,9 @@ func (s *memSocket) receive(b []byte) (int, netip.AddrPort, error) {
 }
 
 func (s *memSocket) send(b []byte, to netip.AddrPort) error {
+	if err := s.f.muted(); err != nil {
+		return err
+	}
 	s.f.deliver(s.lan, netip.AddrPortFrom(s.addr, port), to, b)
 	return nil
 }
@@ -63,6 +67,12 @@ func (s *memSocket) Close() error {
 	delete(s.f.sockets, s)
 	close(s.closed)
 	return nil
+}
+
+func (f *fabric) muted() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mute
 }
 
 // deliver hands a packet to everybody on the LAN that it is for.

@@ -64,8 +64,9 @@ func SystemInterfaces() ([]Interface, error) {
 	return interfaces, nil
 }
 
-// usable says whether multicast can be sent and received there.
-func (i Interface) usable() bool {
+// Usable says whether multicast can be sent and received there: it is up, with
+// a carrier.
+func (i Interface) Usable() bool {
 	const needed = net.FlagUp | net.FlagRunning | net.FlagMulticast
 	return i.Flags&needed == needed
 }

@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -25,7 +26,8 @@ type link struct {
 	addresses map[netip.Addr]socket
 	retry     time.Time // when to open what is missing
 	backOff   time.Duration
-	problem   string
+	problem   string // of the sockets
+	muted     string // why the last packet could not be sent
 
 	claims   map[wire.Name]*claim
 	records  zone
@@ -44,7 +46,7 @@ func newLink(e *engine, ifi Interface, fam family) *link {
 func (l *link) key() linkKey { return linkKey{l.ifi.Index, l.ifi.Name, l.fam} }
 
 func (l *link) state() LinkState {
-	s := LinkState{Interface: l.ifi.Name, Index: l.ifi.Index, Family: l.fam.String(), Problem: l.problem}
+	s := LinkState{Interface: l.ifi.Name, Index: l.ifi.Index, Family: l.fam.String(), Problem: cmp.Or(l.problem, l.muted)}
 	for _, p := range l.ifi.Addresses {
 		if l.fam.of(p.Addr()) {
 			s.Addresses = append(s.Addresses, p.Addr())
@@ -62,12 +64,17 @@ func (l *link) stepSockets(now time.Time) {
 	l.retry = time.Time{}
 	err := l.open(now)
 	for addr, s := range l.addresses {
-		if !slices.ContainsFunc(l.ifi.Addresses, func(p netip.Prefix) bool { return p.Addr() == addr }) {
+		if !l.takesUnicast(addr) || !slices.ContainsFunc(l.ifi.Addresses, func(p netip.Prefix) bool { return p.Addr() == addr }) {
 			s.Close()
 			delete(l.addresses, addr)
 		}
 	}
 	l.report(now, err)
+}
+
+// takesUnicast says whether what is sent to the address is ours to answer.
+func (l *link) takesUnicast(addr netip.Addr) bool {
+	return !l.e.want.multicastOnly && l.fam.of(addr)
 }
 
 // open opens what is missing. Without the group's socket nothing works;
@@ -85,13 +92,10 @@ func (l *link) open(now time.Time) error {
 			c.start(now, delay+c.id.penalty(now))
 		}
 	}
-	if l.e.cfg.MulticastOnly {
-		return nil
-	}
 	var failed error
 	for _, p := range l.ifi.Addresses {
 		addr := p.Addr()
-		if !l.fam.of(addr) || l.addresses[addr] != nil {
+		if !l.takesUnicast(addr) || l.addresses[addr] != nil {
 			continue
 		}
 		s, err := l.e.cfg.platform.unicast(l.ifi, addr)

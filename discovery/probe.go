@@ -105,7 +105,7 @@ func (l *link) buildProbe(claims []*claim, limit int) bool {
 // probeClass asks for unicast answers in the first two probes; the third is
 // for defenders who do not do that, or whose answers go to another program.
 func (l *link) probeClass(c *claim) uint16 {
-	if l.e.cfg.MulticastOnly || c.sent == probes-1 {
+	if l.e.want.multicastOnly || c.sent == probes-1 {
 		return wire.ClassIN
 	}
 	return classQU

@@ -74,7 +74,7 @@ func (e *engine) reconcileLinks(now time.Time) {
 	var links []*link
 	for _, ifi := range e.want.interfaces {
 		for _, fam := range []family{ipv4, ipv6} {
-			if !ifi.usable() || !e.cfg.Filter(ifi) || !ifi.has(fam) {
+			if !ifi.Usable() || !e.cfg.Filter(ifi) || !ifi.has(fam) {
 				continue // §8.1: there is no probing without an address
 			}
 			l := e.link(linkKey{ifi.Index, ifi.Name, fam})
@@ -108,7 +108,7 @@ func (e *engine) link(key linkKey) *link {
 // wanted any more.
 func (e *engine) drop(l *link, now time.Time) {
 	i := slices.IndexFunc(e.want.interfaces, func(i Interface) bool { return i.Index == l.ifi.Index })
-	if i >= 0 && e.want.interfaces[i].usable() && e.want.interfaces[i].has(l.fam) {
+	if i >= 0 && e.want.interfaces[i].Usable() && e.want.interfaces[i].has(l.fam) {
 		l.goodbye(now)
 	}
 	l.close()
@@ -160,7 +160,7 @@ func (l *link) claim(claims map[wire.Name]*claim, z zone, id *identity, name, ho
 	switch {
 	case id.kind == HostName:
 		hostRecords(z, name, c, l.ifi.Addresses)
-		if !l.e.cfg.MulticastOnly {
+		if !l.e.want.multicastOnly {
 			reverseRecords(z, name, c, l.ifi.Addresses)
 		}
 	case id.kind == ServiceName:

@@ -31,7 +31,9 @@ type desired struct {
 	aliases    []Alias
 	services   []Service
 	interfaces []Interface
-	resumed    int // how often the host has woken up
+	// multicastOnly leaves unicast to another responder of this host.
+	multicastOnly bool
+	resumed       int // how often the host has woken up
 }
 
 // ErrRunning is returned by a second [Responder.Run].
@@ -49,7 +51,7 @@ func New(cfg Config) (*Responder, error) {
 	if err := validHost(cfg.Name); err != nil {
 		return nil, err
 	}
-	r.want.host = cfg.Name
+	r.want.host, r.want.multicastOnly = cfg.Name, cfg.MulticastOnly
 	if err := r.SetAliases(cfg.Aliases...); err != nil {
 		return nil, err
 	}
@@ -169,6 +171,17 @@ func (r *Responder) Rename(name string) error {
 	}
 	r.change(func(want *desired) { want.host = name })
 	return nil
+}
+
+// SetMulticastOnly changes what [Config.MulticastOnly] began with, when another
+// responder starts or ends on this host.
+func (r *Responder) SetMulticastOnly(only bool) {
+	r.mu.Lock()
+	same := r.want.multicastOnly == only
+	r.mu.Unlock()
+	if !same {
+		r.change(func(want *desired) { want.multicastOnly = only })
+	}
 }
 
 // Resume tells that the host has been asleep, so that names are probed and

@@ -14,8 +14,24 @@ const flagsResponse = wire.FlagResponse | wire.FlagAuthoritative // §18
 func (l *link) transmit(now time.Time) {
 	b := l.e.out.Bytes()
 	l.e.echoes.add(now, b)
-	if err := l.group.send(b, l.fam.group()); err != nil {
-		l.e.log.Debug("sending failed", "iface", l.ifi.Name, "family", l.fam, "err", err)
+	l.sent(l.group.send(b, l.fam.group()))
+}
+
+// sent notes whether sending works: routes and firewalls may forbid it.
+func (l *link) sent(err error) {
+	muted := ""
+	if err != nil {
+		muted = "sending failed: " + err.Error()
+	}
+	if muted == l.muted {
+		return
+	}
+	l.muted = muted
+	l.e.dirty = true
+	if muted != "" {
+		l.e.log.Warn("nothing can be sent", "iface", l.ifi.Name, "family", l.fam, "err", err)
+	} else {
+		l.e.log.Info("sending works again", "iface", l.ifi.Name, "family", l.fam)
 	}
 }
 

@@ -91,7 +91,8 @@ type LinkState struct {
 	Family    string       `json:"family"`
 	Addresses []netip.Addr `json:"addresses"`
 	// Problem says why nothing is received or sent there: the port is taken
-	// by a program that does not share it, for example.
+	// by a program that does not share it, or the routes forbid multicast, for
+	// example.
 	Problem string `json:"problem,omitempty"`
 }
 

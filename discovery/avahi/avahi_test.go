@@ -20,11 +20,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const busConfig = `<busconfig><type>system</type><listen>unix:path=%s</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/><allow send_type="signal"/>
-<allow send_requested_reply="true"/><allow receive_type="method_call"/><allow receive_type="method_return"/>
-<allow receive_type="error"/><allow receive_type="signal"/></policy></busconfig>`
-
 const avahiConfig = `[server]
 host-name=%s
 use-ipv4=yes
@@ -54,16 +49,8 @@ func lan(t *testing.T, name string) (*server, *netnstest.NS) {
 	netnstest.Veth(t, s.NS, "eth0", client, "eth0")
 	s.Addr("eth0", "10.53.0.2/24")
 	client.Addr("eth0", "10.53.0.3/24")
-	dir := t.TempDir()
-	s.address, s.config = "unix:path="+filepath.Join(dir, "bus"), filepath.Join(dir, "avahi.conf")
-	bus := filepath.Join(dir, "bus.conf")
-	write(t, bus, fmt.Sprintf(busConfig, filepath.Join(dir, "bus")))
+	s.address, s.config = s.MessageBus(), filepath.Join(t.TempDir(), "avahi.conf")
 	write(t, s.config, fmt.Sprintf(avahiConfig, name))
-	s.Daemon("dbus-daemon", "--nofork", "--nopidfile", "--config-file="+bus)
-	netnstest.Eventually(t, 5*time.Second, "the message bus", func() bool {
-		_, err := os.Stat(filepath.Join(dir, "bus"))
-		return err == nil
-	})
 	s.start()
 	return s, client
 }

@@ -2,13 +2,11 @@ package avahi
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/godbus/dbus/v5"
 
-	"server22.local/appliance/discovery"
+	"server22.local/appliance/discovery/neighbour"
 )
 
 // Names on the message bus.
@@ -21,22 +19,9 @@ const (
 // lookAgain is how often to look for a message bus where there is none.
 const lookAgain = time.Minute
 
-func dial(ctx context.Context, address string) (*dbus.Conn, error) {
-	options := []dbus.ConnOption{dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())}
-	connect := dbus.ConnectSystemBus
-	if address != "" {
-		connect = func(options ...dbus.ConnOption) (*dbus.Conn, error) { return dbus.Connect(address, options...) }
-	}
-	conn, err := connect(options...)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to the message bus: %w", err)
-	}
-	return conn, nil
-}
-
 // Present says whether an avahi-daemon of our network namespace is on the bus.
 func (p *Publisher) Present(ctx context.Context) bool {
-	conn, err := dial(ctx, p.cfg.Address)
+	conn, err := neighbour.Bus(ctx, p.cfg.Address)
 	if err != nil {
 		return false
 	}
@@ -82,19 +67,4 @@ func (p *Publisher) await(ctx context.Context, conn *dbus.Conn, signals <-chan *
 		}
 	}
 	return true
-}
-
-// sameNetwork compares network namespaces. Without the right to see that of
-// another user's process, a port of multicast DNS that is taken in ours tells.
-func sameNetwork(pid uint32) bool {
-	own, err := os.Readlink("/proc/self/ns/net")
-	if err != nil {
-		return false
-	}
-	other, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
-	if err == nil {
-		return own == other
-	}
-	used, err := discovery.PortInUse()
-	return used && err == nil
 }

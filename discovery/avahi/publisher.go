@@ -11,6 +11,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"server22.local/appliance/discovery"
+	"server22.local/appliance/discovery/neighbour"
 )
 
 // ErrGone is returned by [Publisher.Run] when Avahi is not there any more.
@@ -68,7 +69,7 @@ func New(cfg Config) *Publisher {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.sameNetwork == nil {
-		cfg.sameNetwork = sameNetwork
+		cfg.sameNetwork = neighbour.SameNetwork
 	}
 	return &Publisher{
 		cfg: cfg, want: cfg.Content,
@@ -182,7 +183,7 @@ func sameName(a, b discovery.NameState) bool {
 
 // connect opens the bus, and asks for the signals that matter.
 func (p *Publisher) connect(ctx context.Context) (*dbus.Conn, chan *dbus.Signal, error) {
-	conn, err := dial(ctx, p.cfg.Address)
+	conn, err := neighbour.Bus(ctx, p.cfg.Address)
 	if err != nil {
 		return nil, nil, err
 	}

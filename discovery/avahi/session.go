@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"strings"
 	"time"
 
@@ -99,9 +98,8 @@ func (s *session) begin(ctx context.Context) bool {
 }
 
 func (s *session) usable(all []discovery.Interface) (list []discovery.Interface) {
-	const needed = net.FlagUp | net.FlagRunning | net.FlagMulticast
 	for _, ifi := range all {
-		if ifi.Flags&needed == needed && s.p.cfg.Filter(ifi) {
+		if ifi.Usable() && s.p.cfg.Filter(ifi) {
 			list = append(list, ifi)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -48,7 +47,7 @@ func Services(ctx context.Context, typ string) ([]Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("browsing for %s: %w", typ, err)
 	}
-	interfaces := slices.DeleteFunc(all, func(i discovery.Interface) bool { return !usable(i) })
+	interfaces := slices.DeleteFunc(all, func(i discovery.Interface) bool { return !i.Usable() || !discovery.DefaultFilter(i) })
 	found := newCatalog(typ, question)
 	var group errgroup.Group
 	if !ask(ctx, &group, interfaces, question, found) {
@@ -87,10 +86,4 @@ func typeName(typ string) (wire.Name, error) {
 		return "", fmt.Errorf("%q is not a type of services: %w", typ, err)
 	}
 	return name, nil
-}
-
-// usable says whether others can be asked there.
-func usable(i discovery.Interface) bool {
-	const needed = net.FlagUp | net.FlagRunning | net.FlagMulticast
-	return i.Flags&needed == needed && discovery.DefaultFilter(i)
 }

@@ -34,11 +34,11 @@ type Sighting struct {
 	Err error
 }
 
-// Seen asks on one interface for one instance of a service, by means that have
-// no code in common with the responder of package discovery. It returns what
+// Seen asks on one interface for a service of a host, whose name is one label,
+// by means that have no code in common with the responder of package discovery. It returns what
 // came in each family in which the interface has an address, at once if all
 // have an answer, and else when the context ends.
-func Seen(ctx context.Context, ifi discovery.Interface, instance, typ string) []Sighting {
+func Seen(ctx context.Context, ifi discovery.Interface, host, typ string) []Sighting {
 	var sightings []Sighting
 	var traffic []zeroconf.IPType
 	for _, f := range []struct {
@@ -53,16 +53,16 @@ func Seen(ctx context.Context, ifi discovery.Interface, instance, typ string) []
 	}
 	var group sync.WaitGroup
 	for i := range sightings {
-		group.Go(func() { sightings[i].look(ctx, traffic[i], ifi, instance, typ) })
+		group.Go(func() { sightings[i].look(ctx, traffic[i], ifi, host, typ) })
 	}
 	group.Wait()
 	return sightings
 }
 
-func (s *Sighting) look(ctx context.Context, traffic zeroconf.IPType, ifi discovery.Interface, instance, typ string) {
+func (s *Sighting) look(ctx context.Context, traffic zeroconf.IPType, ifi discovery.Interface, host, typ string) {
 	s.Err = look(ctx, traffic, []net.Interface{netInterface(ifi)}, typ, func(e *zeroconf.ServiceEntry) bool {
-		name, err := entryName(e)
-		if err != nil || !strings.EqualFold(name.Labels()[0], instance) {
+		name, err := parseName(e.HostName)
+		if err != nil || !strings.EqualFold(strings.Join(name.Labels(), "."), host+".local") {
 			return false
 		}
 		s.Addrs = entryAddrs(e)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -83,8 +82,7 @@ func (r *Responder) SetName(name string) error {
 func (r *Responder) SetInterfaces(interfaces []discovery.Interface) {
 	var usable []discovery.Interface
 	for _, i := range interfaces {
-		const needed = net.FlagUp | net.FlagRunning | net.FlagMulticast
-		if i.Flags&needed == needed && r.cfg.Filter(i) {
+		if i.Usable() && r.cfg.Filter(i) {
 			i.Addresses = publishable(i.Addresses)
 			usable = append(usable, i)
 		}

@@ -328,7 +328,7 @@ func (a *App) startFront(ctx context.Context) {
 		{"watchdog", systemd.Watchdog{Check: a.selfCheck, Failed: func(err error) { a.log.Error("self-check failed", "err", err) }}.Run},
 	}
 	if a.responder != nil {
-		list = append(list, part{"discovery", a.announce}, part{"names", a.followNames})
+		list = append(list, part{"discovery", a.announce}, part{"names", a.followNames}, part{"neighbours", a.followNeighbours})
 	}
 	if a.publisher != nil {
 		list = append(list, part{"avahi", a.followPublished})

@@ -63,6 +63,9 @@ func aliases(cfg *config.Loaded) []discovery.Alias {
 // the TXT strings of its pages.
 const Mark = "server=appliance"
 
+// pagesType is how pages are announced.
+const pagesType = "_http._tcp"
+
 // services are what browsers of services find, if others than this host can
 // open it: the pages, and the Socket.IO server with its endpoint. No name is
 // registered for the latter; _socketio._tcp is what others use.
@@ -80,7 +83,7 @@ func (a *App) services(cfg *config.Loaded, s site) []discovery.Service {
 			TXT: append([]string{"txtvers=1", "path=" + path}, about...),
 		}
 	}
-	return []discovery.Service{service("_http._tcp", "/"), service("_socketio._tcp", "/socket.io/")}
+	return []discovery.Service{service(pagesType, "/"), service("_socketio._tcp", "/socket.io/")}
 }
 
 // id tells this device from others, whatever it is called: the hardware

@@ -119,6 +119,7 @@ func (e Examination) network(ctx context.Context) []Finding {
 	for _, link := range (site{snapshot: snapshot}).links() {
 		findings = append(findings, examineLink(ctx, snapshot, link))
 	}
+	findings = append(findings, e.names(ctx, snapshot)...)
 	if len(findings) == 0 {
 		findings = append(findings, Finding{health.NetDown, "network", "error", "no interface is up", "plug in a cable, or join a wireless network"})
 	}

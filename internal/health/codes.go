@@ -48,9 +48,17 @@ const (
 
 // The name.
 const (
-	NameTaken     Code = "NAM-01" // by another device, in .local
-	NameBareTaken Code = "NAM-02" // by another device, without .local
-	NameByAvahi   Code = "NAM-03" // avahi-daemon answers for it
+	NameFine       Code = "NAM-00" // an independent stack finds it
+	NameTaken      Code = "NAM-01" // by another device, in .local
+	NameBareTaken  Code = "NAM-02" // by another device, without .local
+	NameByAvahi    Code = "NAM-03" // avahi-daemon answers for it
+	NameByResolved Code = "NAM-04" // systemd-resolved answers too
+	NameByNetBIOS  Code = "NAM-05" // another program answers NetBIOS names
+	NameMuted      Code = "NAM-06" // the responder hears or says nothing on a link
+	NameUnseen     Code = "NAM-07" // an independent stack does not find it
+	NameOff        Code = "NAM-08" // nobody answers for it, as configured
+	NameSlow       Code = "NAM-09" // clients wait for IPv6 addresses in vain
+	NameByVPN      Code = "NAM-10" // a tunnel takes the traffic
 )
 
 // The device.
