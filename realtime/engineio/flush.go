@@ -14,7 +14,7 @@ const (
 	// lateFlush is how long output may wait for the handler that caused it.
 	lateFlush = 5 * time.Millisecond
 	// headStart is how long a packet that goes ahead is ahead of what follows.
-	headStart = 2 * time.Millisecond
+	headStart = 5 * time.Millisecond
 )
 
 // Batch collects sockets that have something to write. The zero value is

@@ -20,6 +20,10 @@ const pollingLinger = 30 * time.Second
 // sent at the same time.
 const pollUnderWay = 50 * time.Millisecond
 
+// givenUp is how soon a request whose client has hung up already is known as
+// such.
+const givenUp = 2 * time.Millisecond
+
 // poll is a GET that waits for packets.
 type poll struct {
 	items   []item
@@ -40,8 +44,7 @@ func (s *Socket) serveGet(w http.ResponseWriter, r *http.Request, q *query) *Con
 		return refuse(r, CodeBadRequest, "TRANSPORT_MISMATCH", nil)
 	case s.poll != nil:
 		s.mu.Unlock()
-		s.end(ReasonTransportError, errOverlap, abrupt)
-		return refuse(r, CodeBadRequest, "OVERLAP", errOverlap)
+		return s.overlap(r)
 	}
 	s.poll = p
 	if s.expected != nil {
@@ -78,6 +81,21 @@ func (s *Socket) answered() {
 	s.mu.Lock()
 	s.away = time.Now()
 	s.mu.Unlock()
+}
+
+// overlap ends a session of which two polls are here at once. If the client has
+// given up the one that came last, a busy machine has mixed them up: then it is
+// the other one that came after the end.
+func (s *Socket) overlap(r *http.Request) *ConnectionError {
+	late := time.NewTimer(givenUp)
+	defer late.Stop()
+	select {
+	case <-late.C:
+		s.end(ReasonTransportError, errOverlap, abrupt)
+	case <-r.Context().Done():
+		s.end(ReasonTransportError, errPollAborted, broken)
+	}
+	return refuse(r, CodeBadRequest, "OVERLAP", errOverlap)
 }
 
 // patient suspends the timeouts of an http.Server while a request waits.

@@ -253,12 +253,32 @@ func TestPollAfterAbort(t *testing.T) {
 		}
 		r.wantClosed(ReasonTransportError)
 	}
-	// One that has found the session just before it was gone.
+	// One whose client had hung up before, but which comes second.
 	c := b.connect(Polling)
+	r := all.next()
+	answered := make(chan int)
+	go func() {
+		status, _, _, _ := c.tryPoll()
+		answered <- status
+	}()
+	for !r.s.Writable() {
+		time.Sleep(10 * time.Microsecond)
+	}
+	hungUp, cancel := context.WithCancel(t.Context())
+	cancel()
+	request := httptest.NewRequestWithContext(hungUp, "GET", "/?EIO=4&transport=polling&sid="+c.sid, nil)
+	if err := r.s.serveGet(httptest.NewRecorder(), request, &query{}); err == nil || err.Code != CodeBadRequest {
+		t.Errorf("refused as %v", err)
+	}
+	if status := <-answered; status != 400 {
+		t.Errorf("the poll after it was answered %d", status)
+	}
+	// One that has found the session just before it was gone.
+	c = b.connect(Polling)
 	s := all.next().s
 	s.end(ReasonForcedClose, nil, broken)
 	answer := httptest.NewRecorder()
-	request := httptest.NewRequest("GET", "/?EIO=4&transport=polling&sid="+c.sid, nil)
+	request = httptest.NewRequest("GET", "/?EIO=4&transport=polling&sid="+c.sid, nil)
 	if err := s.serveGet(answer, request, &query{}); err == nil || err.Code != CodeUnknownSession {
 		t.Errorf("refused as %v", err)
 	}
