@@ -37,10 +37,11 @@ type attachment struct {
 	linkLocal    netip.Addr // on the link, invalid for none
 	linkLocalJob *job
 
-	lostCarrier time.Time // when there was none any more, or when we first looked
-	originalMTU int       // before we changed it, 0 if we have not
-	downSince   time.Time // when somebody took the link down
-	soliciting  *job      // nil if no router was asked since there is carrier
+	strangers   []netip.Prefix // what foreign returned the last time
+	lostCarrier time.Time      // when there was none any more, or when we first looked
+	originalMTU int            // before we changed it, 0 if we have not
+	downSince   time.Time      // when somebody took the link down
+	soliciting  *job           // nil if no router was asked since there is carrier
 }
 
 // attach begins with an interface that has come.
@@ -127,10 +128,8 @@ func (a *attachment) follow(link Link, snapshot *Snapshot) {
 		a.lostCarrier = time.Now()
 		a.c.lookAfter(carrierGrace) // to tell of it
 	}
-	if a.owner == nil && a.c.settings.Mode != ModeObserve {
-		if name, evidence := a.c.config.Owners.dhcpClient(a.c.jobs, snapshot, link); name != "" {
-			a.yield(Owner{Name: name, Evidence: evidence, HandOver: handOver(name, link.Name)})
-		}
+	if a.owner == nil && a.c.settings.Mode != ModeObserve && a.meddled(snapshot) {
+		a.c.findOwner()
 	}
 	if !a.c.configures() {
 		return
@@ -154,6 +153,32 @@ func (a *attachment) follow(link Link, snapshot *Snapshot) {
 		a.disconnect()
 	}
 	a.solicit()
+}
+
+// meddled says that somebody else may have begun to configure the interface: an
+// address or a way to elsewhere has come that is not ours, or a route of a DHCP
+// client.
+func (a *attachment) meddled(snapshot *Snapshot) bool {
+	before := a.strangers
+	a.strangers = a.foreign(snapshot)
+	news := slices.ContainsFunc(a.strangers, func(p netip.Prefix) bool { return !slices.Contains(before, p) })
+	return news || a.c.config.Owners.dhcpRoute(a.c.jobs, snapshot, a.now) != ""
+}
+
+// foreign are the addresses of IPv4 that others have given to the interface, and
+// the destinations of their routes.
+func (a *attachment) foreign(snapshot *Snapshot) (list []netip.Prefix) {
+	for _, addr := range a.now.Addrs {
+		if addr.Prefix.Addr().Is4() && !ours(addr.Protocol) && !slices.Contains(a.c.files.last.Addrs, addr.Prefix) {
+			list = append(list, addr.Prefix)
+		}
+	}
+	for _, route := range snapshot.RoutesOf(a.now.Index) {
+		if route.Dst.Addr().Is4() && route.Gateway.IsValid() && !ours(route.Protocol) {
+			list = append(list, route.Dst)
+		}
+	}
+	return list
 }
 
 // connect starts what runs while there is carrier.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
-	"golang.org/x/sys/unix"
 )
 
 // Owner is another program that configures a link.
@@ -214,16 +213,6 @@ func (f OwnerFinder) ifupdown(_ context.Context, _ *Snapshot, link Link) (name, 
 	for line := range strings.Lines(string(state)) {
 		if up, _, _ := strings.Cut(strings.TrimSpace(line), "="); up == link.Name {
 			return "ifupdown", path + " names " + link.Name
-		}
-	}
-	return "", ""
-}
-
-// dhcpClient looks for a route that a DHCP client has marked as its own.
-func (f OwnerFinder) dhcpClient(_ context.Context, snapshot *Snapshot, link Link) (name, evidence string) {
-	for _, route := range snapshot.RoutesOf(link.Index) {
-		if route.Protocol == unix.RTPROT_DHCP {
-			return "DHCP client", fmt.Sprintf("the route to %s was made by a DHCP client", route.Dst)
 		}
 	}
 	return "", ""

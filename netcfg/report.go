@@ -3,6 +3,7 @@ package netcfg
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -168,11 +169,14 @@ func (c *Configurator) Release(ctx context.Context) error {
 	return client.Release(ctx)
 }
 
+// ErrNoDHCP is the error of commands to a DHCP client where there is none.
+var ErrNoDHCP = errors.New(`the interface is not configured by DHCP`)
+
 func (c *Configurator) dhcpClient() (*dhcp4.Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.client == nil {
-		return nil, fmt.Errorf("no DHCP client: the mode is %q", c.report.Mode)
+		return nil, ErrNoDHCP
 	}
 	return c.client, nil
 }

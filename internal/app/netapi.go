@@ -13,6 +13,7 @@ import (
 	"server22.local/appliance/internal/httpd"
 	"server22.local/appliance/internal/problem"
 	"server22.local/appliance/netcfg"
+	"server22.local/appliance/netcfg/dhcp4"
 )
 
 // defaultTrial is how long a change of the network waits to be confirmed.
@@ -118,6 +119,10 @@ func netProblem(err error) problem.Problem {
 		return problem.New(http.StatusConflict, "no_trial", err.Error(), "")
 	case errors.Is(err, netcfg.ErrOldAddress):
 		return problem.New(http.StatusConflict, "old_address", err.Error(), "open the page at the new address")
+	case errors.Is(err, netcfg.ErrNoDHCP):
+		return problem.New(http.StatusConflict, "no_dhcp", err.Error(), "'appliance net show' tells the mode and who configures it; 'appliance net apply net.mode=dhcp' changes it")
+	case errors.Is(err, dhcp4.ErrStopped):
+		return problem.New(http.StatusConflict, "no_carrier", err.Error(), "is the cable in? See 'appliance net show'")
 	case errors.Is(err, control.ErrUnreachable), errors.Is(err, netcfg.ErrNotRunning):
 		return problem.New(http.StatusServiceUnavailable, "no_network_daemon", err.Error(), "systemctl start appliance-net")
 	default:
