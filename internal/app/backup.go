@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"server22.local/appliance/internal/chat"
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/problem"
 	"server22.local/appliance/internal/store"
@@ -113,6 +114,10 @@ func restore(ctx context.Context, s *store.Store, state string, r io.Reader) err
 	}
 	files, err := s.Restore(ctx, file.Name())
 	if err != nil {
+		return fmt.Errorf("restoring the backup: %w", err)
+	}
+	// It is another history now, and gets another name.
+	if err := s.Dict(chatState).PutWait(ctx, chat.KeyHistory, nil); err != nil {
 		return fmt.Errorf("restoring the backup: %w", err)
 	}
 	for _, name := range backedUp {

@@ -28,6 +28,7 @@ const (
 	chatLog     = "chat"
 	busLog      = "bus"
 	tutorialLog = "tutorial"
+	chatState   = "chat"
 )
 
 // chatShare is how much more of a full store people's words may take than
@@ -83,7 +84,7 @@ func (a *App) openData(ctx context.Context, cfg *config.Loaded, io *realtime.Ser
 
 func (d *data) open(ctx context.Context, a *App, cfg *config.Loaded) (err error) {
 	d.chat, err = chat.Open(ctx, chat.Config{
-		Rooms: cfg.Chat.Rooms, Log: d.store.Log(chatLog), State: d.store.Dict("chat"),
+		Rooms: cfg.Chat.Rooms, Log: d.store.Log(chatLog), State: d.store.Dict(chatState),
 		Clock: a.clock.Now, Admin: a.isAdminSocket, Logger: a.log.With("part", "chat"),
 	})
 	if err != nil {

@@ -78,12 +78,11 @@ type Chat struct {
 	keeper *history.Keeper
 	ns     *realtime.Namespace
 
-	mu      sync.Mutex
-	fixed   []string // the rooms that are there anyway
-	rooms   map[string]*room
-	guests  map[*realtime.Socket]*guest
-	rules   map[string]rules  // by room, where there are any
-	directs map[string]direct // by room
+	mu     sync.Mutex
+	fixed  []string // the rooms that are there anyway
+	rooms  map[string]*room
+	guests map[*realtime.Socket]*guest
+	decisions
 }
 
 // Open returns a chat with what was kept of it.
@@ -103,14 +102,14 @@ func Open(ctx context.Context, cfg Config) (*Chat, error) {
 
 // Reload reads what is kept anew, after a backup was restored.
 func (c *Chat) Reload(ctx context.Context) error {
-	rules, directs, err := c.loadState(ctx)
+	d, err := c.loadState(ctx)
 	if err != nil {
 		return err
 	}
 	c.keeper.Reload()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rules, c.directs = rules, directs
+	c.decisions = d
 	return nil
 }
 

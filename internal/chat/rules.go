@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -66,33 +67,63 @@ const (
 	keyDirect = "direct/"
 )
 
+// KeyHistory is the key in State of the name that the history has. Whoever
+// puts another history in its place removes it: then it gets a new name, and
+// clients forget what they hold of the one before.
+const KeyHistory = "history"
+
 // direct is a room of two.
 type direct struct {
 	Who  [2]string `json:"who"`  // identities
 	Nick [2]string `json:"nick"` // their names when it began
 }
 
+// decisions are what State has.
+type decisions struct {
+	rules   map[string]rules  // by room, where there are any
+	directs map[string]direct // by room
+	history string            // the name of the history
+}
+
 // loadState reads what was decided.
-func (c *Chat) loadState(ctx context.Context) (map[string]rules, map[string]direct, error) {
-	allRules, directs := make(map[string]rules), make(map[string]direct)
-	if c.cfg.State == nil {
-		return allRules, directs, nil
-	}
-	values, err := c.cfg.State.All(ctx)
-	if err != nil {
-		return nil, nil, err
+func (c *Chat) loadState(ctx context.Context) (decisions, error) {
+	d := decisions{rules: make(map[string]rules), directs: make(map[string]direct)}
+	var values map[string][]byte
+	if c.cfg.State != nil {
+		var err error
+		if values, err = c.cfg.State.All(ctx); err != nil {
+			return d, err
+		}
 	}
 	for key, text := range values {
+		var err error
 		if name, ok := strings.CutPrefix(key, keyRules); ok {
-			err = decode(key, text, allRules, name)
+			err = decode(key, text, d.rules, name)
 		} else if name, ok := strings.CutPrefix(key, keyDirect); ok {
-			err = decode(key, text, directs, name)
+			err = decode(key, text, d.directs, name)
 		}
 		if err != nil {
 			c.cfg.Logger.Error("a decision about a room cannot be read", "error", err)
 		}
 	}
-	return allRules, directs, nil
+	if d.history = string(values[KeyHistory]); d.history == "" {
+		d.history = rand.Text()
+		c.keepHistory(d.history)
+	}
+	return d, nil
+}
+
+// keepHistory keeps the name of the history. If that cannot be done now, it
+// gets another name at the next start, and clients load it once more.
+func (c *Chat) keepHistory(name string) {
+	if c.cfg.State == nil {
+		return
+	}
+	c.cfg.State.Put(KeyHistory, []byte(name), func(err error) {
+		if err != nil {
+			c.cfg.Logger.Warn("the name of the history is not kept", "error", err)
+		}
+	})
 }
 
 func decode[T any](key string, text []byte, into map[string]T, name string) error {

@@ -82,6 +82,7 @@ type joined struct {
 	Members  []string  `json:"members"`
 	Messages []Message `json:"messages"`
 	Last     uint64    `json:"last"`
+	History  string    `json:"history"` // another one: what was held before is of another life
 	Posting  string    `json:"posting"`
 	Locked   bool      `json:"locked"` // somebody may not write
 	// More says that there are older messages than those given: ask for them
@@ -112,11 +113,11 @@ func (c *Chat) join(ctx context.Context, s *realtime.Socket, j joining, reply an
 	if page.Since.Seq > 0 {
 		page.Since = c.sane(ctx, page)
 	}
-	posting := c.postingOf(j.Room)
+	posting, life := c.postingOf(j.Room), c.historyName()
 	err = c.keeper.Begin(ctx, page.query(now), func(entries []history.Message, last uint64) {
 		s.Join(inRoom(j.Room))
 		reply.give(joined{
-			Room: j.Room, Members: r.names(), Messages: fromEntries(entries), Last: last,
+			Room: j.Room, Members: r.names(), Messages: fromEntries(entries), Last: last, History: life,
 			Posting: posting, Locked: posting != postingAll,
 			More: len(entries) > 0 && entries[0].Seq > page.Since.Seq+1,
 		}, nil)
@@ -195,6 +196,12 @@ func (c *Chat) take(s *realtime.Socket, name, nick string) (*room, error) {
 	}
 	g.nick = nick
 	return r, nil
+}
+
+func (c *Chat) historyName() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.decisions.history
 }
 
 func (c *Chat) postingOf(name string) string {

@@ -42,6 +42,7 @@ func TestHome(t *testing.T)  { play(t, "home.js", byName) }
 func TestChat(t *testing.T)  { play(t, "chat.js", byName) }
 func TestDrops(t *testing.T) { play(t, "drops.js", byName) }
 func TestBus(t *testing.T)   { play(t, "bus.js", byName) }
+func TestWWW(t *testing.T)   { play(t, "www.js", byName) }
 
 // These two use the address: the examples of the documentation run in programs
 // that know no other, and the administrator changes the name.
@@ -72,6 +73,7 @@ func play(t *testing.T, script, name string, args ...string) {
 	chromium := need.Command(t, "chromium")[0]
 	need.NodeModule(t, "../node", "playwright-core")
 	need.NodeModule(t, "../node", "axe-core")
+	need.NodeModule(t, "../node", "jquery")
 	device := newDevice(t)
 	line := newLine(t, device.address)
 	running := node.Run(t, filepath.Join("testdata", script), append([]string{line.url(), chromium, name}, args...)...)

@@ -71,7 +71,7 @@ play(async ({ person, troubles }) => {
     await section("sockets");
     await page.waitForSelector("td:text-is('Vera')");
     await section("rooms");
-    await page.waitForSelector("td a:text-is('lobby')");
+    await page.waitForSelector("th a:text-is('lobby')");
     await section("sockets");
     await page.click("tr:has-text('Vera') button:text-is('Close')");
     await visitor.waitForSelector("body:not([data-link=connected])", { timeout: 5000 });
@@ -83,10 +83,69 @@ play(async ({ person, troubles }) => {
     await page.waitForSelector("h3:text-is('Observed')");
   });
 
-  await check("a backup is one file", async () => {
-    await section("device");
-    const [download] = await Promise.all([page.waitForEvent("download"), page.click("a:has-text('Download a backup')")]);
-    assert(require("node:fs").statSync(await download.path()).size > 1000, "the backup is empty");
+  const say = async (text) => {
+    const answer = await fetch(url + "/api/v1/rooms/lobby/messages?nick=script", { method: "POST", body: text });
+    assert(answer.ok, "saying: " + answer.status);
+  };
+  const download = async (name) => {
+    const [file] = await Promise.all([page.waitForEvent("download"), page.click(`a:has-text('${name}')`)]);
+    return file.path();
+  };
+
+  await check("a backup is one file, and comes back; an open chat follows", async () => {
+    await section("upkeep");
+    await say("before the backup");
+    const backup = await download("Download a backup");
+    await say("after the backup");
+    const visitor = await person();
+    await visitor.goto(url + "/chat/");
+    await visitor.fill("[name=nick]", "Ria");
+    await visitor.click("button.main");
+    await visitor.waitForSelector(".line:has-text('after the backup')");
+    const form = page.locator("form", { has: page.locator("[aria-label=Backup]") });
+    await form.locator("input").setInputFiles(backup);
+    await form.locator("button").click();
+    await form.locator(":text('will be gone')").waitFor();
+    await form.locator("button").click();
+    await page.waitForSelector(".outcome:has-text('as in the backup')");
+    await visitor.waitForSelector(".line:has-text('after the backup')", { state: "detached" });
+    await visitor.waitForSelector(".line:has-text('before the backup')");
+    await visitor.context().close();
+  });
+
+  await check("another file is no backup", async () => {
+    const form = page.locator("form", { has: page.locator("[aria-label=Backup]") });
+    await form.locator("input").setInputFiles({ name: "holiday.jpg", mimeType: "image/jpeg", buffer: Buffer.from("no backup") });
+    await form.locator("button").click();
+    await form.locator("button").click();
+    await page.waitForSelector(".note.error:has-text('no whole backup')");
+    troubles.length = 0; // the browser notes the refusal
+  });
+
+  await check("a report is text, without the password's hash", async () => {
+    const text = require("node:fs").readFileSync(await download("Download a report"), "utf8");
+    assert(text.includes("== doctor") && !text.includes("$argon2"), text.slice(0, 200));
+  });
+
+  await check("the program says who updates it", () => page.waitForSelector("p:has-text('not a card of ours')"));
+
+  await check("a setting waits for a restart, and the button restarts", async () => {
+    await section("settings");
+    const row = page.locator("tr", { has: page.locator("td:first-child .mono:text-is('bus.history_per_topic')") });
+    await row.locator("button:text-is('Change')").click();
+    await row.locator("[name=value]").fill("500");
+    await row.locator("button:text-is('Save')").click();
+    const uptime = async () => (await (await fetch(url + "/api/v1/status")).json()).uptime;
+    await page.waitForSelector(".note:has-text('bus.history_per_topic') button");
+    await page.click("button:text-is('Restart now')");
+    await page.waitForSelector("input[type=password]"); // sessions are of one life
+    await until("it is another life", async () => (await uptime().catch(() => Infinity)) < 30);
+    await page.fill("[name=password]", password);
+    await page.click("button.main");
+    await page.waitForSelector(".desk");
+    const { conditions } = await (await fetch(url + "/api/v1/status")).json();
+    assert(!conditions.some((c) => c.id === "restart"), "it still waits for a restart");
+    troubles.length = 0; // what was asked while it was away
   });
 
   await check("the administrator deletes, and sends out", async () => {
@@ -111,7 +170,7 @@ play(async ({ person, troubles }) => {
   });
 
   await check("axe finds nothing serious", async () => {
-    for (const name of ["device", "settings", "events"]) {
+    for (const name of ["device", "upkeep", "settings", "events"]) {
       await section(name);
       await page.waitForTimeout(300);
       await accessible(page);
@@ -124,7 +183,7 @@ play(async ({ person, troubles }) => {
     await small.fill("[name=password]", password);
     await small.click("button.main");
     await small.waitForSelector(".desk");
-    for (const name of ["device", "settings", "network"]) {
+    for (const name of ["device", "upkeep", "sockets", "settings", "network"]) {
       await small.click(`.places a[href="#${name}"]`);
       await small.waitForTimeout(300);
       await fits(small);

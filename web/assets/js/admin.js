@@ -108,7 +108,7 @@ const byOther = {
 };
 
 const Update = view(() => {
-  const it = data.value.update;
+  const it = data.value.upkeep;
   if (!it) return html`<p class="empty">Reading…</p>`;
   const { last } = it;
   return html`<p class="soft">Version <b>${it.version}</b> runs.${it.way === "bundle" && " A bundle (a file that ends in .update) is checked against the keys of this device; if the new version does not serve within a minute, this one comes back."}</p>
@@ -199,7 +199,7 @@ const Events = view(() => html`<h2>Event log</h2>
   <div class="events" role="log" aria-label="Events" tabindex="0">${events.value.map((e) => html`<p key=${e.id} class=${{ ERROR: "bad", WARN: "warn" }[e.level?.toUpperCase()] ?? ""}>
     <time class="soft num small">${new Date(e.time).toLocaleTimeString()}</time> <span>${e.text}</span> <span class="mono soft">${Object.entries(e.attrs ?? {}).map(([k, v]) => `${k}=${v}`).join(" ")}</span></p>`)}</div>`);
 
-const sections = { device: ["Device", Device], update: ["Upkeep", Upkeep], sockets: ["Connections", Sockets], rooms: ["Rooms", Rooms], network: ["Network", Network], settings: ["Settings", Settings], events: ["Event log", Events] };
+const sections = { device: ["Device", Device], upkeep: ["Upkeep", Upkeep], sockets: ["Connections", Sockets], rooms: ["Rooms", Rooms], network: ["Network", Network], settings: ["Settings", Settings], events: ["Event log", Events] };
 
 // inSight moves a row of links that is wider than the screen.
 const inSight = (link) => {
@@ -224,7 +224,7 @@ async function readSection() {
     const { events: news } = await api(`admin/events?after=${events.peek()[0]?.id ?? 0}`);
     if (news.length) events.value = [...news.reverse(), ...events.peek()].slice(0, 1000);
   } else if (name !== "device" && !(name === "settings" && data.peek().settings && document.activeElement?.form)) {
-    const answer = await api(`admin/${name}`);
+    const answer = await api(`admin/${name === "upkeep" ? "update" : name}`);
     data.value = { ...data.peek(), [name]: answer };
   }
 }

@@ -88,7 +88,9 @@ async function join(room) {
   const since = room.since ??= room.loaded ? room.last : undefined; // kept until the gap is closed
   try {
     const answer = await ask(socket, "join", { room: room.name, nick: nick.peek(), since });
-    if (since > answer.last) { // the history is another one: a backup came back
+    const other = room.history !== undefined && room.history !== answer.history; // a backup came back
+    room.history = answer.history;
+    if (other || since > answer.last) {
       room.messages.value = [];
       room.loaded = false;
       room.since = undefined;
