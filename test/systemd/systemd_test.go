@@ -6,6 +6,7 @@ package systemd
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"server22.local/appliance/internal/need"
+	"server22.local/appliance/internal/netnstest"
 )
 
 const project = "../.."
@@ -27,6 +29,25 @@ func TestPackage(t *testing.T) {
 // under load.
 func TestService(t *testing.T) {
 	boot(t, machine{name: "service", script: "service.sh"})
+}
+
+// TestLAN has the appliance configure its machine by DHCP, in its two units,
+// and a second machine, with systemd's resolver, find and use it by its name.
+func TestLAN(t *testing.T) {
+	need.Root(t)
+	need.Command(t, "dnsmasq")
+	hub, server, desktop := netnstest.New(t), netnstest.New(t), netnstest.New(t)
+	netnstest.Veth(t, hub, "port1", server, "eth0")
+	netnstest.Veth(t, hub, "port2", desktop, "eth0")
+	hub.Bridge("br0", "port1", "port2")
+	hub.Addr("br0", "10.86.0.1/24")
+	desktop.Addr("eth0", "10.86.0.9/24")
+	hub.Daemon("dnsmasq", "-k", "-C", "/dev/null", "--user=root", "--interface=br0", "--bind-interfaces", "--no-resolv", "--no-hosts",
+		"--domain=lan", "--dhcp-range=10.86.0.50,10.86.0.99,2m", "--dhcp-leasefile="+filepath.Join(t.TempDir(), "leases"))
+	a := powerOn(t, machine{name: "server", script: "server.sh", on: server})
+	b := powerOn(t, machine{name: "desktop", script: "desktop.sh", on: desktop})
+	b.wait(t)
+	a.wait(t)
 }
 
 func TestLintian(t *testing.T) {
@@ -88,13 +109,26 @@ func TestMain(m *testing.M) {
 // machine is one to boot.
 type machine struct {
 	name   string
-	script string // of testdata
-	netns  string // its network; "" is none but loopback
+	script string        // of testdata
+	on     *netnstest.NS // its network; nil is none but loopback
 }
 
 // boot runs a machine until its script ends, and fails the test as the script
 // did. What the script printed is the test's log.
 func boot(t *testing.T, m machine) {
+	t.Helper()
+	powerOn(t, m).wait(t)
+}
+
+// booted is a machine whose script runs.
+type booted struct {
+	name    string
+	dir     string // the machine's /test
+	cmd     *exec.Cmd
+	console strings.Builder
+}
+
+func powerOn(t *testing.T, m machine) *booted {
 	t.Helper()
 	need.Root(t)
 	need.Command(t, "systemd-nspawn", "mmdebstrap", "dpkg-deb")
@@ -103,38 +137,55 @@ func boot(t *testing.T, m machine) {
 	if err != nil {
 		t.Fatalf("making the root file system: %v", err)
 	}
-	dir := t.TempDir()
-	for i, name := range []string{"old.deb", "new.deb"} {
-		link(t, debs[i], filepath.Join(dir, name))
+	b := &booted{name: m.name, dir: t.TempDir()}
+	for name, from := range map[string]string{
+		"old.deb": debs[0], "new.deb": debs[1],
+		"script.sh": filepath.Join("testdata", m.script), "lib.sh": filepath.Join("testdata", "lib.sh"),
+	} {
+		copyFile(t, from, filepath.Join(b.dir, name))
 	}
-	link(t, filepath.Join("testdata", m.script), filepath.Join(dir, "script.sh"))
-	link(t, filepath.Join("testdata", "lib.sh"), filepath.Join(dir, "lib.sh"))
-	os.WriteFile(filepath.Join(dir, "output"), nil, 0o644)
-
+	if err := os.WriteFile(filepath.Join(b.dir, "output"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
-	defer cancel()
+	t.Cleanup(cancel)
 	network := "--private-network"
-	if m.netns != "" {
-		network = "--network-namespace-path=/run/netns/" + m.netns
+	if m.on != nil {
+		network = "--network-namespace-path=" + pathOf(t, m.on)
 	}
-	cmd := exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--boot", "--volatile=overlay", "--register=no", "--keep-unit",
+	b.cmd = exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--boot", "--volatile=overlay", "--register=no", "--keep-unit",
 		"--directory="+string(bytes.TrimSpace(root)), "--machine="+m.name, "--hostname="+m.name, network,
-		"--capability=CAP_NET_ADMIN", "--bind="+dir+":/test", "--console=pipe")
-	cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_LOCK=0", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
-	var console strings.Builder
-	cmd.Stdout, cmd.Stderr = &console, &console
-	err = cmd.Run()
-	output, readErr := os.ReadFile(filepath.Join(dir, "output"))
-	t.Logf("%s:\n%s", m.name, output)
+		"--capability=CAP_NET_ADMIN", "--bind="+b.dir+":/test", "--console=pipe")
+	b.cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_LOCK=0", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
+	b.cmd.Cancel = func() error { return b.cmd.Process.Signal(os.Interrupt) }
+	b.cmd.WaitDelay = 5 * time.Second
+	b.cmd.Stdout, b.cmd.Stderr = &b.console, &b.console
+	if err := b.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// wait waits for the end of the machine.
+func (b *booted) wait(t *testing.T) {
+	t.Helper()
+	err := b.cmd.Wait()
+	output, readErr := os.ReadFile(filepath.Join(b.dir, "output"))
+	t.Logf("%s:\n%s", b.name, output)
 	if err != nil || readErr != nil || !bytes.Contains(output, []byte("PASSED")) {
-		t.Errorf("%s: %v; the console said:\n%s", m.name, err, console.String())
+		t.Errorf("%s: %v; the console said:\n%s", b.name, err, b.console.String())
 	}
 }
 
-// link makes a file of the test's folder visible in the machine's.
-func link(t *testing.T, from, to string) {
+// pathOf is where a namespace is found: that of a program within it, which
+// stays as long as the test.
+func pathOf(t *testing.T, ns *netnstest.NS) string {
+	t.Helper()
+	return fmt.Sprintf("/proc/%d/ns/net", ns.Daemon("sleep", "infinity").PID())
+}
+
+// copyFile makes a file of the test's folder visible in the machine's.
+func copyFile(t *testing.T, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(from)
 	if err == nil {
