@@ -20,7 +20,9 @@ import (
 // Socket is a client's end in one namespace. Its methods are safe for
 // concurrent use and, with the exception of Ask, do not block.
 type Socket struct {
-	conn *conn
+	conn  *conn
+	state atomic.Int32 // beside conn, since a broadcast asks both of each receiver
+
 	ns   *Namespace // nil until the namespace is known
 	name string     // of the namespace
 	id   string
@@ -28,7 +30,6 @@ type Socket struct {
 	seat adapter.Seat
 	own  atomic.Pointer[registry] // handlers of this socket alone
 
-	state atomic.Int32
 	inbox inbox
 
 	mu        sync.Mutex // guards all following; taken before the adapter's

@@ -26,13 +26,12 @@ const (
 // conn is a WebSocket connection: after gorilla's handshake, the frames are
 // read and written here.
 type conn struct {
-	server *Server
-	nc     net.Conn
-	raw    *rawConn // nil if nc has no descriptor
-
-	head    []byte // the handshake's answer, until it is written; belongs to who is writing
+	server  *Server
+	nc      net.Conn // closed by shut
+	head    []byte   // the handshake's answer, until it is written; belongs to who is writing
 	deflate bool
 	version wire.Version
+	raw     rawConn // of use if nc has a descriptor
 
 	// Of the reading goroutine:
 	socket *Socket
@@ -51,7 +50,7 @@ type scratch struct {
 	items    []item
 	segments [][]byte
 	flat     []byte
-	raw      rawWrite
+	iovecs   iovecs
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -88,7 +87,7 @@ func (c *conn) tryWrite(sc *scratch) (rest [][]byte, err error) {
 	if hook := c.server.o.Hooks.Sent; hook != nil {
 		hook(c.socket, len(sc.items), total)
 	}
-	if c.raw == nil {
+	if !c.raw.usable() {
 		return append([][]byte(nil), sc.segments...), nil
 	}
 	n, err := c.writeSegments(sc, total)
@@ -106,15 +105,15 @@ func (c *conn) tryWrite(sc *scratch) (rest [][]byte, err error) {
 func (c *conn) writeSegments(sc *scratch, total int) (int, error) {
 	switch {
 	case len(sc.segments) == 1:
-		return c.raw.write(&sc.raw, sc.segments[0])
+		return c.raw.write(sc.segments[0])
 	case total <= flatWrite:
 		sc.flat = sc.flat[:0]
 		for _, b := range sc.segments {
 			sc.flat = append(sc.flat, b...)
 		}
-		return c.raw.write(&sc.raw, sc.flat)
+		return c.raw.write(sc.flat)
 	default:
-		return c.raw.writev(&sc.raw, sc.segments)
+		return c.raw.writev(&sc.iovecs, sc.segments)
 	}
 }
 
@@ -142,8 +141,6 @@ func (c *conn) writeAll(segments [][]byte, timeout time.Duration) error {
 			return err
 		}
 	}
-	// tryWrite has no time limit of its own, but fails when an old one is over.
-	c.nc.SetWriteDeadline(time.Time{})
 	return nil
 }
 
@@ -194,9 +191,16 @@ func (c *conn) readSome() error {
 	return c.handle()
 }
 
+// shut closes the connection; whoever reads from it notices, unless it is
+// parked.
+func (c *conn) shut() {
+	c.raw.shut()
+	c.nc.Close()
+}
+
 // close closes the connection and sees to it that its reader notices.
 func (c *conn) close() {
-	c.nc.Close()
+	c.shut()
 	c.server.parking.release(c, time.Time{})
 }
 
@@ -207,7 +211,7 @@ func (c *conn) readBuffer() (b *[readBuffer]byte, n int, err error) {
 	switch {
 	case c.quiet:
 		return c.raw.readNow()
-	case c.raw != nil:
+	case c.raw.usable():
 		return c.raw.read()
 	}
 	b = readBuffers.Get().(*[readBuffer]byte)
@@ -374,7 +378,7 @@ func (c *conn) ended(err error) {
 		c.socket.vanish()
 		return
 	}
-	c.nc.Close()
+	c.shut()
 	if c.socket != nil {
 		c.socket.dropCandidate(c)
 	}
@@ -392,5 +396,5 @@ func (c *conn) hangUp() {
 		c.nc.SetWriteDeadline(time.Now().Add(closeWait))
 		return
 	}
-	c.nc.Close()
+	c.shut()
 }

@@ -38,9 +38,10 @@
 // first receiver needs them, and kept. Socket.Send appends the packet to the
 // queue (queue.go) and sees to it that somebody flushes: the goroutine that
 // delivers messages to this socket or corks it, when it is done; else the
-// batch; else a flusher (flush.go), of which there is one for each processor,
-// running only while it has work. A flush takes all that is queued, makes one
-// system call that does not wait, and if the kernel does not take everything
+// batch; else a flusher (flush.go): one goroutine for all sockets, so that
+// frames gather while it is busy, with help when too many wait, and only while
+// there is work. A flush takes all that is queued, makes one system call that
+// does not wait (rawconn_linux.go), and if the kernel does not take everything
 // leaves the rest to a goroutine that lives until the peer has caught up. For
 // a polling session a flush answers the poll that waits (polling.go).
 //
@@ -58,6 +59,9 @@
 //   - Everything of the Receiver happens under Socket.delivery. Closed is
 //     called by finish alone, which end starts once, when state leaves open;
 //     deliveries look at state first. So Closed comes once, and last.
+//   - A connection is closed by conn.shut alone, which first waits for the
+//     system call that may be writing to its descriptor: the number may be
+//     another connection's a moment later.
 //   - The frames of a Packet are immutable and shared: a write that is cut
 //     short keeps slices of them, and control frames go through the same queue,
 //     so that nothing comes between the bytes of a frame or the parts of a

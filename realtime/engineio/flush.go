@@ -3,7 +3,6 @@ package engineio
 import (
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -23,7 +22,7 @@ const (
 type Batch struct{ sockets []*Socket }
 
 // Flush sees to it that what was sent with the batch is written: at once if
-// it is for a few sockets, by the server's flushers if it is for many. It does
+// it is for a few sockets, by a flusher of the server if it is for many. It does
 // not block.
 func (b *Batch) Flush() {
 	if len(b.sockets) == 0 {
@@ -36,89 +35,83 @@ func (b *Batch) Flush() {
 		}
 		sc.release()
 	} else {
-		b.sockets[0].server.flushers.addAll(b.sockets)
+		b.sockets[0].server.flushers.add(b.sockets...)
 	}
 	clear(b.sockets)
 	b.sockets = b.sockets[:0]
 }
 
-// flushers write on behalf of those who must not or should not: one for each
-// processor. A socket always uses the same one, so that its frames gather
-// while the flusher is busy, and leave in one write.
+// flushers write on behalf of those who must not or should not. There is one
+// goroutine as long as that is enough: the longer the queue, the more frames
+// gather for each socket and leave in one write, which is what costs; two that
+// share the work write twice as often. Others help with what would take one
+// too long. None runs while there is nothing to do.
 type flushers struct {
-	list []flusher
-	next atomic.Uint32
-}
-
-// flusher runs only while it has something to do.
-type flusher struct {
 	mu      sync.Mutex // guards all following
-	sockets []*Socket
-	spare   []*Socket
-	running bool
-	_       [64]byte // keeps neighbours out of the cache line
+	waiting []*Socket  // those before first are done with
+	first   int
+	running int
 }
 
-func newFlushers() *flushers {
-	return &flushers{list: make([]flusher, runtime.GOMAXPROCS(0))}
-}
+const (
+	// flushCrowd is how many sockets may wait for one flusher: what it writes
+	// in some 10 ms.
+	flushCrowd = 2048
+	// flushRun is how many a flusher takes at once.
+	flushRun = 64
+)
 
-// pin chooses the flusher of a new socket.
-func (f *flushers) pin() uint32 { return f.next.Add(1) % uint32(len(f.list)) }
-
-func (f *flushers) add(s *Socket) {
-	fl := &f.list[s.pin]
-	fl.mu.Lock()
-	fl.sockets = append(fl.sockets, s)
-	fl.wake()
-}
-
-func (f *flushers) addAll(sockets []*Socket) {
-	for i := range f.list {
-		fl := &f.list[i]
-		fl.mu.Lock()
-		for _, s := range sockets {
-			if s.pin == uint32(i) {
-				fl.sockets = append(fl.sockets, s)
-			}
-		}
-		fl.wake()
+func (f *flushers) add(sockets ...*Socket) {
+	f.mu.Lock()
+	if f.first > len(f.waiting)/2 { // those before it are no more than are moved
+		n := copy(f.waiting, f.waiting[f.first:])
+		clear(f.waiting[n:])
+		f.waiting, f.first = f.waiting[:n], 0
 	}
-}
-
-// wake starts the flusher if it has work and does not run; it unlocks mu.
-func (f *flusher) wake() {
-	start := !f.running && len(f.sockets) > 0
-	f.running = f.running || start
+	f.waiting = append(f.waiting, sockets...)
+	start := f.running == 0 || len(f.waiting)-f.first > f.running*flushCrowd && f.running < runtime.GOMAXPROCS(0)
+	if start {
+		f.running++
+	}
 	f.mu.Unlock()
 	if start {
 		go f.run()
 	}
 }
 
-func (f *flusher) run() {
+func (f *flushers) run() {
 	sc := takeScratch()
 	defer sc.release()
+	var run [flushRun]*Socket
 	for {
-		f.mu.Lock()
-		sockets := f.sockets
-		f.sockets = f.spare[:0]
-		f.spare = nil
-		if len(sockets) == 0 {
-			f.spare = sockets
-			f.running = false
-			f.mu.Unlock()
+		n := f.take(run[:])
+		if n == 0 {
 			return
 		}
-		f.mu.Unlock()
-		for _, s := range sockets {
+		for _, s := range run[:n] {
 			s.flush(sc)
 		}
-		clear(sockets)
-		f.mu.Lock()
-		f.spare = sockets
-		f.mu.Unlock()
 	}
+}
+
+// take moves the sockets that have waited longest to dst. If there are none,
+// the caller counts as running no more.
+func (f *flushers) take(dst []*Socket) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := copy(dst, f.waiting[f.first:])
+	clear(f.waiting[f.first : f.first+n])
+	f.first += n
+	if f.first == len(f.waiting) {
+		f.waiting, f.first = f.waiting[:0], 0
+	}
+	if n == 0 {
+		f.running--
+		if f.running == 0 && cap(f.waiting) > flushCrowd {
+			f.waiting = nil
+		}
+	}
+	return n
 }
 
 // lateList holds sockets whose output waits for their handler to return, and
@@ -200,7 +193,7 @@ func (s *Socket) flush(sc *scratch) {
 	hangup := s.hangup && !s.writing
 	s.mu.Unlock()
 	if hangup {
-		s.ws.nc.Close()
+		s.ws.shut()
 	}
 }
 
@@ -238,7 +231,7 @@ func (s *Socket) drain(c *conn, rest [][]byte) {
 			hangup := s.hangup
 			s.mu.Unlock()
 			if hangup {
-				c.nc.Close()
+				c.shut()
 			}
 			return
 		}

@@ -1,3 +1,5 @@
+//go:build !386 && !s390x
+
 package engineio
 
 import (
@@ -53,7 +55,7 @@ func newParking() *parking { return &parking{after: parkAfter} }
 
 // enter lists a connection whose reader starts.
 func (p *parking) enter(c *conn) {
-	if c.raw == nil {
+	if !c.raw.usable() {
 		return
 	}
 	p.mu.Lock()
@@ -76,7 +78,7 @@ func (p *parking) enterLocked(c *conn) {
 
 // leave takes a connection off the list of those with a reader.
 func (p *parking) leave(c *conn) {
-	if c.raw == nil {
+	if !c.raw.usable() {
 		return
 	}
 	p.mu.Lock()

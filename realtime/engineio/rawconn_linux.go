@@ -1,17 +1,25 @@
+//go:build !386 && !s390x
+
 package engineio
 
 import (
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"unsafe"
 )
 
 // rawConn reads and writes a connection's descriptor without waiting where
 // Go's own methods would, and without a buffer while waiting where they would
-// need one.
+// need one. Its zero value is of no use.
 type rawConn struct {
-	rc     syscall.RawConn
+	mu sync.Mutex // held while the descriptor is written to or shut; guards fd
+	fd int        // -1 when shut
+
+	rc syscall.RawConn // for reading, as it knows how to wait
+
+	// Of the reader:
 	onIn   func(uintptr) bool
 	buf    *[readBuffer]byte
 	n      int
@@ -19,32 +27,35 @@ type rawConn struct {
 	nowait bool
 }
 
-// rawWrite is one system call that writes.
-type rawWrite struct {
-	p     []byte
-	iov   []syscall.Iovec
-	n     int
-	errno syscall.Errno
-	fn    func(uintptr) bool
+// init makes c that of nc, if nc has a descriptor of its own. TLS and in-memory
+// connections have none, and what wraps a connection may have its reasons.
+// (Architectures on which sockets have no system calls of their own are left
+// to Go as well.)
+func (c *rawConn) init(nc net.Conn) {
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return
+	}
+	rc, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return
+	}
+	if err := rc.Control(func(fd uintptr) { c.fd = int(fd) }); err != nil {
+		return
+	}
+	c.rc, c.onIn = rc, c.tryRead
 }
 
-// maxIov is the kernel's limit for one writev.
-const maxIov = 1024
+// usable says whether there is a descriptor.
+func (c *rawConn) usable() bool { return c.rc != nil }
 
-// newRawConn returns nil if nc has no descriptor of its own, as TLS and
-// in-memory connections do not.
-func newRawConn(nc net.Conn) *rawConn {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
-		return nil
-	}
-	rc, err := sc.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	c := &rawConn{rc: rc}
-	c.onIn = c.tryRead
-	return c
+// shut sees to it that nobody writes to the descriptor any more, before it is
+// closed and its number given to another connection.
+func (c *rawConn) shut() {
+	c.mu.Lock()
+	c.fd = -1
+	c.mu.Unlock()
 }
 
 // errNothing is returned by readNow when reading would mean waiting.
@@ -94,59 +105,59 @@ func (c *rawConn) tryRead(fd uintptr) bool {
 	}
 }
 
+// maxIov is the kernel's limit for one vectored write.
+const maxIov = 1024
+
 // write makes one attempt to write p and returns how much was taken.
-func (c *rawConn) write(w *rawWrite, p []byte) (int, error) {
-	if w.fn == nil {
-		w.fn = w.try
-	}
-	w.p = p
-	err := c.rc.Write(w.fn)
-	w.p = nil
-	return w.result(err)
+func (c *rawConn) write(p []byte) (int, error) {
+	return c.send(syscall.SYS_SENDTO, unsafe.Pointer(unsafe.SliceData(p)), uintptr(len(p)), sendFlags)
 }
 
 // writev is write for several pieces.
-func (c *rawConn) writev(w *rawWrite, segments [][]byte) (int, error) {
-	if w.fn == nil {
-		w.fn = w.try
-	}
-	w.iov = w.iov[:0]
+func (c *rawConn) writev(w *iovecs, segments [][]byte) (int, error) {
+	w.list = w.list[:0]
 	for _, b := range segments[:min(len(segments), maxIov)] {
 		v := syscall.Iovec{Base: unsafe.SliceData(b)}
 		v.SetLen(len(b))
-		w.iov = append(w.iov, v)
+		w.list = append(w.list, v)
 	}
-	err := c.rc.Write(w.fn)
-	clear(w.iov)
-	w.iov = w.iov[:0]
-	return w.result(err)
+	w.header.Iov = unsafe.SliceData(w.list)
+	w.header.Iovlen = 0
+	setLen(&w.header.Iovlen, len(w.list))
+	n, err := c.send(syscall.SYS_SENDMSG, unsafe.Pointer(&w.header), sendFlags, 0)
+	clear(w.list)
+	return n, err
 }
 
-func (w *rawWrite) result(err error) (int, error) {
-	switch {
-	case err != nil:
-		return 0, err
-	case w.errno == syscall.EAGAIN:
-		return 0, nil
-	case w.errno != 0:
-		return 0, w.errno
-	default:
-		return w.n, nil
-	}
+// setLen stores a length in a field that is as wide as the architecture.
+func setLen[T uint32 | uint64](field *T, n int) { *field = T(n) }
+
+// iovecs is the space that a vectored write needs.
+type iovecs struct {
+	list   []syscall.Iovec
+	header syscall.Msghdr
 }
 
-func (w *rawWrite) try(fd uintptr) bool {
+const sendFlags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
+
+// send makes one system call; those of sockets are quicker than write(2). It
+// does not wait, so that it need not tell Go's scheduler.
+func (c *rawConn) send(trap uintptr, p unsafe.Pointer, a, b uintptr) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return 0, net.ErrClosed
+	}
 	for {
-		var n uintptr
-		if w.p != nil {
-			n, _, w.errno = syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(w.p))), uintptr(len(w.p)))
-		} else {
-			n, _, w.errno = syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(w.iov))), uintptr(len(w.iov)))
+		n, _, errno := syscall.RawSyscall6(trap, uintptr(c.fd), uintptr(p), a, b, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EAGAIN:
+			return 0, nil
+		case syscall.EINTR:
+		default:
+			return 0, errno
 		}
-		if w.errno == syscall.EINTR {
-			continue
-		}
-		w.n = int(n)
-		return true
 	}
 }

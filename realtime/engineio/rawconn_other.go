@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux || 386 || s390x
 
 package engineio
 
@@ -13,18 +13,15 @@ var errNothing = errors.New("nothing to read")
 // methods.
 type rawConn struct{}
 
-type rawWrite struct{}
+type iovecs struct{}
 
-func newRawConn(net.Conn) *rawConn { return nil }
+const unusable = "unreachable: usable returns false"
 
-func (*rawConn) read() (*[readBuffer]byte, int, error) { panic("unreachable: newRawConn returns nil") }
+func (*rawConn) init(net.Conn) {}
+func (*rawConn) usable() bool  { return false }
+func (*rawConn) shut()         {}
 
-func (*rawConn) readNow() (*[readBuffer]byte, int, error) {
-	panic("unreachable: newRawConn returns nil")
-}
-
-func (*rawConn) write(*rawWrite, []byte) (int, error) { panic("unreachable: newRawConn returns nil") }
-
-func (*rawConn) writev(*rawWrite, [][]byte) (int, error) {
-	panic("unreachable: newRawConn returns nil")
-}
+func (*rawConn) read() (*[readBuffer]byte, int, error)    { panic(unusable) }
+func (*rawConn) readNow() (*[readBuffer]byte, int, error) { panic(unusable) }
+func (*rawConn) write([]byte) (int, error)                { panic(unusable) }
+func (*rawConn) writev(*iovecs, [][]byte) (int, error)    { panic(unusable) }

@@ -22,7 +22,7 @@ type Server struct {
 	accept       func(*Socket) Receiver
 	writeTimeout time.Duration // how long one write may make no progress
 
-	flushers *flushers
+	flushers flushers
 	late     lateList
 	beats    *beats
 	parking  *parking
@@ -43,7 +43,6 @@ func NewServer(o Options, accept func(*Socket) Receiver) *Server {
 	s := &Server{
 		o:        o.withDefaults(),
 		accept:   accept,
-		flushers: newFlushers(),
 		parking:  newParking(),
 		sessions: make(map[string]*Socket),
 	}
@@ -243,7 +242,7 @@ func randomID(*http.Request) (string, error) {
 
 // newSocket makes the socket of a session that starts now.
 func (s *Server) newSocket(id string, v wire.Version, r *http.Request) *Socket {
-	socket := &Socket{server: s, id: id, version: v, request: keep(r), pin: s.flushers.pin()}
+	socket := &Socket{server: s, id: id, version: v, request: keep(r)}
 	socket.parts.Store(2) // the transport, and the call of Receiver.Closed
 	return socket
 }

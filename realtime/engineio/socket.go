@@ -47,13 +47,36 @@ type SendOptions struct {
 // Socket is one session of a client. Its methods are safe for concurrent use,
 // never block, and may be called from within its Receiver.
 type Socket struct {
-	server   *Server
+	server *Server
+
+	// What a broadcast needs of each of its receivers comes first, in as few
+	// cache lines as it takes.
+
+	mu      sync.Mutex // guards all that follows up to id; no call leaves the package while it is held
+	state   state
+	handed  bool  // a flusher or a batch will flush
+	writing bool  // somebody is writing to ws, and will look again when done
+	late    bool  // listed to be flushed even if the deliverer is not done
+	resting bool  // a packet has gone ahead, and nothing follows yet
+	hangup  bool  // shut ws when all is written
+	corks   int   // how many will flush when they are done
+	ws      *conn // nil while polling
+	sendQueue
+	candidate *conn         // a WebSocket that wants to take over
+	poll      *poll         // the request that waits for packets
+	expected  chan struct{} // closed when a poll comes, if a farewell waits for one
+	done      chan struct{} // made when asked for
+	linger    *time.Timer   // ends a polling session whose farewell nobody fetches
+	probed    bool          // the candidate has sent its probe
+	posting   bool          // a POST is being served
+	awaiting  bool          // a heartbeat is unanswered
+	away      time.Time     // when the last request of a polling client was answered
+
 	id       string
 	version  wire.Version
 	base64   bool // version 3: the client wants no binary payloads
 	request  *http.Request
 	receiver Receiver
-	pin      uint32 // which flusher writes for it
 
 	closed atomic.Bool  // state != open, readable without mu
 	parts  atomic.Int32 // what must end before the server forgets the socket
@@ -63,27 +86,6 @@ type Socket struct {
 	delivery sync.Mutex
 
 	beat beat // guarded by server.beats.mu
-
-	mu        sync.Mutex // guards all following; no call leaves the package while it is held
-	state     state
-	done      chan struct{} // made when asked for
-	ws        *conn         // nil while polling
-	candidate *conn         // a WebSocket that wants to take over
-	probed    bool          // the candidate has sent its probe
-	poll      *poll         // the request that waits for packets
-	posting   bool          // a POST is being served
-	away      time.Time     // when the last request of a polling client was answered
-	expected  chan struct{} // closed when a poll comes, if a farewell waits for one
-	awaiting  bool          // a heartbeat is unanswered
-
-	sendQueue
-	hangup  bool        // close ws when all is written
-	linger  *time.Timer // ends a polling session whose farewell nobody fetches
-	handed  bool        // a flusher or a batch will flush
-	writing bool        // somebody is writing to ws, and will look again when done
-	corks   int         // how many will flush when they are done
-	late    bool        // listed to be flushed even if the deliverer is not done
-	resting bool        // a packet has gone ahead, and nothing follows yet
 }
 
 // state is the life of a socket: it only grows.
@@ -356,7 +358,7 @@ func (s *Socket) end(reason Reason, err error, how ending) {
 
 	s.server.beats.remove(s)
 	if candidate != nil {
-		candidate.nc.Close()
+		candidate.shut()
 	}
 	go s.finish(reason, err)
 	if ws != nil {

@@ -30,7 +30,7 @@ func (s *Server) serveCandidate(w http.ResponseWriter, r *http.Request, socket *
 	c.head = nil
 	if !admitted {
 		c.control(frame.AppendClose(nil, frame.CodeNone))
-		c.nc.Close()
+		c.shut()
 		return nil
 	}
 	c.socket = socket
@@ -59,7 +59,7 @@ func (s *Socket) expire(c *conn) {
 	late := s.candidate == c
 	s.mu.Unlock()
 	if late {
-		c.nc.Close()
+		c.shut()
 	}
 }
 

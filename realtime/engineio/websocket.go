@@ -103,7 +103,8 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string, v wi
 	if _, err := s.upgrader.Upgrade(h, r, header); err != nil {
 		return nil, refuse(r, CodeBadRequest, "WEBSOCKET_HANDSHAKE", err)
 	}
-	c := &conn{server: s, nc: h.nc, raw: newRawConn(h.nc), version: v, head: bytes.Clone(h.head), early: h.early}
+	c := &conn{server: s, nc: h.nc, version: v, head: bytes.Clone(h.head), early: h.early}
+	c.raw.init(h.nc)
 	c.deflate = s.o.Compression.PerMessageDeflate && offersDeflate(r)
 	c.reader = frame.Reader{Limit: s.o.MaxPayload, Inflate: c.deflate}
 	return c, nil
@@ -156,7 +157,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, socket *S
 	c.socket, c.joined = socket, true
 	socket.ws = c
 	if err := s.open(socket); err != nil && !errors.Is(err, errNoReceiver) {
-		c.nc.Close()
+		c.shut()
 		s.report(refuse(r, CodeBadRequest, "OPEN", err))
 		return nil
 	}
