@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -43,6 +44,7 @@ type conn struct {
 	mu      sync.Mutex // guards all following
 	sockets []*Socket  // connected and connecting, few: found by going through
 	left    []string   // namespaces for which packets may still be on their way
+	broken  error      // what the client has done, if that ends the connection
 	closed  bool
 	idle    *time.Timer // ends a connection that joins nothing
 }
@@ -96,6 +98,9 @@ func (c *conn) decode(f packet.Frame) (p *packet.Packet, err error) {
 
 // violated ends the connection for what its client has sent.
 func (c *conn) violated(err error) {
+	c.mu.Lock()
+	c.broken = err
+	c.mu.Unlock()
 	c.server.o.Logger.LogAttrs(c.link.Request().Context(), slog.LevelDebug, "parse error",
 		slog.String("remote", c.link.Request().RemoteAddr), slog.Any("err", err))
 	c.link.Close(ReasonParseError)
@@ -128,7 +133,7 @@ func (c *conn) packet(p *packet.Packet) {
 		s.acknowledged(p)
 	case packet.Disconnect:
 		c.remove(s)
-		s.end(ReasonClientDisconnect)
+		s.end(ReasonClientDisconnect, nil)
 	}
 }
 
@@ -217,12 +222,19 @@ func (c *conn) Closed(reason engineio.Reason, err error) {
 	c.mu.Lock()
 	c.closed = true
 	c.used()
-	sockets := c.sockets
+	sockets, cause := c.sockets, cmp.Or(c.broken, err)
 	c.sockets = nil
 	c.mu.Unlock()
 	for _, s := range sockets {
-		s.end(reason)
+		s.end(reason, cause)
 	}
+}
+
+// all returns the sockets that share the connection.
+func (c *conn) all() []*Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.sockets)
 }
 
 // form is an encoded packet in all forms in which it was needed. It belongs to

@@ -44,8 +44,8 @@ func (s *Socket) connect(auth Value) {
 	s.server().o.Logger.LogAttrs(s.Context(), slog.LevelDebug, "socket connected", slog.String("nsp", s.name),
 		slog.String("sid", s.id), slog.String("remote", s.Request().RemoteAddr), slog.Bool("recovered", restored))
 	for w := range ns.wirings {
-		for _, fn := range load(&w.onConnect) {
-			_ = s.guarded(func() error { fn(s); return nil }) // logged there
+		for _, fn := range w.onConnect.all() {
+			_ = s.guarded(func() error { (*fn)(s); return nil }) // logged there
 		}
 	}
 }
@@ -53,8 +53,8 @@ func (s *Socket) connect(auth Value) {
 // authorize asks the middlewares.
 func (s *Socket) authorize() error {
 	for w := range s.ns.wirings {
-		for _, fn := range load(&w.middlewares) {
-			if err := fn(s); err != nil {
+		for _, fn := range w.middlewares.all() {
+			if err := (*fn)(s); err != nil {
 				return err
 			}
 		}
@@ -88,7 +88,7 @@ func (s *Socket) refuse(err error) {
 	_ = s.transmit(&packet.Packet{Type: packet.ConnectError, Namespace: s.name, Payload: text}, sendFlags{}) // it may be gone already
 	s.inbox.close()
 	s.conn.remove(s)
-	s.end(ReasonServerDisconnect)
+	s.end(ReasonServerDisconnect, nil)
 }
 
 // admit puts the socket into its rooms and tells the client. Broadcasts that

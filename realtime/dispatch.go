@@ -188,12 +188,12 @@ func (s *Socket) dispatch(e *Event) error {
 	var space [3]*registry
 	registries := s.registries(space[:0])
 	for _, r := range registries {
-		if err := e.pass(ctx, load(&r.use)); err != nil {
+		if err := e.pass(ctx, r.use.all()); err != nil {
 			return err
 		}
 	}
 	for _, r := range registries {
-		if err := e.pass(ctx, load(&r.any)); err != nil {
+		if err := e.pass(ctx, r.any.all()); err != nil {
 			return err
 		}
 	}
@@ -206,9 +206,9 @@ func (s *Socket) dispatch(e *Event) error {
 }
 
 // pass gives the event to each handler, until one returns an error.
-func (e *Event) pass(ctx context.Context, handlers []handler) error {
+func (e *Event) pass(ctx context.Context, handlers []*handler) error {
 	for _, h := range handlers {
-		if err := h(ctx, e); err != nil {
+		if err := (*h)(ctx, e); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ func TestNodeTables(t *testing.T) {
 
 import (
 	"context"
+	"crypto/rand"
 	"log"
 	"net/http"
 	"regexp"

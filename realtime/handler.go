@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -24,64 +23,65 @@ type handler func(ctx context.Context, e *Event) error
 // registry maps events to handlers. Reading takes no lock.
 type registry struct {
 	mu       sync.Mutex // serialises writers
-	handlers atomic.Pointer[map[string][]handler]
-	any      atomic.Pointer[[]handler]
-	use      atomic.Pointer[[]handler]
+	handlers atomic.Pointer[map[string]*list[handler]]
+	any      list[handler]
+	use      list[handler]
 }
 
 func (r *registry) events() *registry { return r }
 
-func (r *registry) add(name string, h handler) {
+// add puts a handler behind those of the event, and returns what takes it out.
+func (r *registry) add(event string, h handler) (remove func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	handlers := make(map[string][]handler)
+	handlers := make(map[string]*list[handler])
 	if old := r.handlers.Load(); old != nil {
-		maps.Copy(handlers, *old)
+		handlers = *old
 	}
-	handlers[name] = append(slices.Clip(handlers[name]), h)
-	r.handlers.Store(&handlers)
-}
-
-func (r *registry) remove(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if old := r.handlers.Load(); old != nil {
-		handlers := maps.Clone(*old)
-		delete(handlers, name)
+	l := handlers[event]
+	if l == nil {
+		l = new(list[handler])
+		handlers = maps.Clone(handlers)
+		handlers[event] = l
 		r.handlers.Store(&handlers)
 	}
+	take := l.add(h)
+	return func() {
+		take()
+		r.drop(event, func(l *list[handler]) bool { return len(l.all()) == 0 })
+	}
 }
 
-// push appends to a list that is read without a lock.
-func push[T any](r *sync.Mutex, list *atomic.Pointer[[]T], v T) {
-	r.Lock()
-	defer r.Unlock()
-	var next []T
-	if old := list.Load(); old != nil {
-		next = slices.Clip(*old)
+// drop forgets all handlers of an event, if there are such.
+func (r *registry) drop(event string, such func(*list[handler]) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.handlers.Load()
+	if old == nil || (*old)[event] == nil || !such((*old)[event]) {
+		return
 	}
-	next = append(next, v)
-	list.Store(&next)
-}
-
-func load[T any](list *atomic.Pointer[[]T]) []T {
-	if l := list.Load(); l != nil {
-		return *l
-	}
-	return nil
+	handlers := maps.Clone(*old)
+	delete(handlers, event)
+	r.handlers.Store(&handlers)
 }
 
 // find returns the handlers of the event that raw, a JSON string, names. It
 // does not allocate for names without escapes.
-func (r *registry) find(p *packet.Packet) []handler {
+func (r *registry) find(p *packet.Packet) []*handler {
 	handlers := r.handlers.Load()
 	if handlers == nil {
 		return nil
 	}
+	var l *list[handler]
 	if plain, ok := plainName(p.Args[0]); ok {
-		return (*handlers)[string(plain)]
+		l = (*handlers)[string(plain)]
+	} else {
+		l = (*handlers)[p.Name()]
 	}
-	return (*handlers)[p.Name()]
+	if l == nil {
+		return nil
+	}
+	return l.all()
 }
 
 // plainName returns what stands between the quotes of a JSON string without
@@ -93,38 +93,43 @@ func plainName(raw json.RawMessage) ([]byte, bool) {
 	return raw[1 : len(raw)-1], true
 }
 
-// OnAny has fn run for every event, before its handlers. What fn returns is
-// treated like the error of a handler.
-func (r *registry) OnAny(fn func(ctx context.Context, e *Event) error) {
-	push(&r.mu, &r.any, handler(fn))
+// OnAny has fn run for every event, before its handlers, until remove is
+// called. What fn returns is treated like the error of a handler.
+func (r *registry) OnAny(fn func(ctx context.Context, e *Event) error) (remove func()) {
+	return r.any.add(fn)
 }
 
-// UseEvent puts a middleware before all handlers of events: if it returns an
-// error, the event goes no further and the client is told as if a handler had
-// returned it.
-func (r *registry) UseEvent(fn func(ctx context.Context, e *Event) error) {
-	push(&r.mu, &r.use, handler(fn))
+// UseEvent puts a middleware before all that handles events, OnAny included,
+// until remove is called: if it returns an error, the event goes no further
+// and the client is told as if a handler had returned it.
+func (r *registry) UseEvent(fn func(ctx context.Context, e *Event) error) (remove func()) {
+	return r.use.add(fn)
 }
 
 // Off removes all handlers of an event that were put here.
-func (r *registry) Off(event string) { r.remove(event) }
+func (r *registry) Off(event string) {
+	r.drop(event, func(*list[handler]) bool { return true })
+}
 
 // On0 handles an event without arguments. When fn has returned, the client
 // that asked for an acknowledgement gets it: empty, or the error (see
 // Options.AckError). The same holds for On, On2 and On3.
 //
+// The returned function takes this handler out again, and leaves others of the
+// event where they are; Off removes them all.
+//
 // Arguments that a client leaves out are zero values, those beyond are
 // ignored, and those that do not fit their types are refused as an
 // ArgumentError before fn is called.
-func On0(on Events, event string, fn func(ctx context.Context, s *Socket) error) {
-	on.events().add(event, func(ctx context.Context, e *Event) error {
+func On0(on Events, event string, fn func(ctx context.Context, s *Socket) error) (remove func()) {
+	return on.events().add(event, func(ctx context.Context, e *Event) error {
 		return e.finish(fn(ctx, e.Socket))
 	})
 }
 
 // On handles an event with one argument; see On0.
-func On[A any](on Events, event string, fn func(ctx context.Context, s *Socket, a A) error) {
-	on.events().add(event, func(ctx context.Context, e *Event) error {
+func On[A any](on Events, event string, fn func(ctx context.Context, s *Socket, a A) error) (remove func()) {
+	return on.events().add(event, func(ctx context.Context, e *Event) error {
 		var a A
 		if err := e.Scan(&a); err != nil {
 			return err
@@ -134,8 +139,8 @@ func On[A any](on Events, event string, fn func(ctx context.Context, s *Socket, 
 }
 
 // On2 handles an event with two arguments; see On0.
-func On2[A, B any](on Events, event string, fn func(ctx context.Context, s *Socket, a A, b B) error) {
-	on.events().add(event, func(ctx context.Context, e *Event) error {
+func On2[A, B any](on Events, event string, fn func(ctx context.Context, s *Socket, a A, b B) error) (remove func()) {
+	return on.events().add(event, func(ctx context.Context, e *Event) error {
 		var a A
 		var b B
 		if err := e.Scan(&a, &b); err != nil {
@@ -146,8 +151,8 @@ func On2[A, B any](on Events, event string, fn func(ctx context.Context, s *Sock
 }
 
 // On3 handles an event with three arguments; see On0.
-func On3[A, B, C any](on Events, event string, fn func(ctx context.Context, s *Socket, a A, b B, c C) error) {
-	on.events().add(event, func(ctx context.Context, e *Event) error {
+func On3[A, B, C any](on Events, event string, fn func(ctx context.Context, s *Socket, a A, b B, c C) error) (remove func()) {
+	return on.events().add(event, func(ctx context.Context, e *Event) error {
 		var a A
 		var b B
 		var c C
@@ -161,15 +166,15 @@ func On3[A, B, C any](on Events, event string, fn func(ctx context.Context, s *S
 // OnArgs handles an event with any number of arguments, as they came. It is
 // fn that acknowledges, then or later, by e.Ack; an error that it returns is
 // the acknowledgement if there was none yet.
-func OnArgs(on Events, event string, fn func(ctx context.Context, e *Event) error) {
-	on.events().add(event, fn)
+func OnArgs(on Events, event string, fn func(ctx context.Context, e *Event) error) (remove func()) {
+	return on.events().add(event, fn)
 }
 
 // OnAck handles an event with one argument and leaves the acknowledgement to
 // fn, which may send it later and from another goroutine: for what takes its
 // time while the next events of the socket need not wait.
-func OnAck[A any](on Events, event string, fn func(ctx context.Context, s *Socket, a A, ack *Ack) error) {
-	on.events().add(event, func(ctx context.Context, e *Event) error {
+func OnAck[A any](on Events, event string, fn func(ctx context.Context, s *Socket, a A, ack *Ack) error) (remove func()) {
+	return on.events().add(event, func(ctx context.Context, e *Event) error {
 		var a A
 		if err := e.Scan(&a); err != nil {
 			return err
@@ -181,16 +186,16 @@ func OnAck[A any](on Events, event string, fn func(ctx context.Context, s *Socke
 // Handle0 handles an event without arguments; what fn returns is the
 // acknowledgement, or its error (see Options.AckError). To acknowledge with
 // several values, return Values.
-func Handle0[R any](on Events, event string, fn func(ctx context.Context, s *Socket) (R, error)) {
-	on.events().add(event, func(ctx context.Context, e *Event) error {
+func Handle0[R any](on Events, event string, fn func(ctx context.Context, s *Socket) (R, error)) (remove func()) {
+	return on.events().add(event, func(ctx context.Context, e *Event) error {
 		r, err := fn(ctx, e.Socket)
 		return e.reply(r, err)
 	})
 }
 
 // Handle handles an event with one argument; see Handle0.
-func Handle[A, R any](on Events, event string, fn func(ctx context.Context, s *Socket, a A) (R, error)) {
-	on.events().add(event, func(ctx context.Context, e *Event) error {
+func Handle[A, R any](on Events, event string, fn func(ctx context.Context, s *Socket, a A) (R, error)) (remove func()) {
+	return on.events().add(event, func(ctx context.Context, e *Event) error {
 		var a A
 		if err := e.Scan(&a); err != nil {
 			return err
@@ -201,8 +206,8 @@ func Handle[A, R any](on Events, event string, fn func(ctx context.Context, s *S
 }
 
 // Handle2 handles an event with two arguments; see Handle0.
-func Handle2[A, B, R any](on Events, event string, fn func(ctx context.Context, s *Socket, a A, b B) (R, error)) {
-	on.events().add(event, func(ctx context.Context, e *Event) error {
+func Handle2[A, B, R any](on Events, event string, fn func(ctx context.Context, s *Socket, a A, b B) (R, error)) (remove func()) {
+	return on.events().add(event, func(ctx context.Context, e *Event) error {
 		var a A
 		var b B
 		if err := e.Scan(&a, &b); err != nil {
@@ -214,8 +219,8 @@ func Handle2[A, B, R any](on Events, event string, fn func(ctx context.Context, 
 }
 
 // Handle3 handles an event with three arguments; see Handle0.
-func Handle3[A, B, C, R any](on Events, event string, fn func(ctx context.Context, s *Socket, a A, b B, c C) (R, error)) {
-	on.events().add(event, func(ctx context.Context, e *Event) error {
+func Handle3[A, B, C, R any](on Events, event string, fn func(ctx context.Context, s *Socket, a A, b B, c C) (R, error)) (remove func()) {
+	return on.events().add(event, func(ctx context.Context, e *Event) error {
 		var a A
 		var b B
 		var c C

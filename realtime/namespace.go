@@ -12,35 +12,37 @@ import (
 // wiring is what a program puts on a namespace or on a parent of namespaces.
 type wiring struct {
 	registry
-	middlewares  atomic.Pointer[[]func(*Socket) error]
-	onConnect    atomic.Pointer[[]func(*Socket)]
-	onDisconnect atomic.Pointer[[]func(*Socket, Reason)]
-	outgoing     atomic.Pointer[[]func(*Outgoing) error]
+	middlewares  list[func(*Socket) error]
+	onConnect    list[func(*Socket)]
+	onDisconnect list[func(*Socket, Reason)]
+	outgoing     list[func(*Outgoing) error]
 }
 
 // Use puts a middleware before the namespace: it decides about each socket
 // that wants to connect, in the order of the calls to Use, and may wait. An
 // error refuses the socket; see Refusal for what the client is told.
-func (w *wiring) Use(fn func(s *Socket) error) { push(&w.mu, &w.middlewares, fn) }
+func (w *wiring) Use(fn func(s *Socket) error) { w.middlewares.add(fn) }
 
 // OnConnect has fn run for each socket that has connected. It returns before
 // the first event of the socket is handled, so that handlers which fn puts on
 // the socket miss nothing.
-func (w *wiring) OnConnect(fn func(s *Socket)) { push(&w.mu, &w.onConnect, fn) }
+func (w *wiring) OnConnect(fn func(s *Socket)) { w.onConnect.add(fn) }
 
 // OnDisconnect has fn run when a socket has ended, after the handler that may
 // still have been running. The socket is still in its rooms, but receives
-// nothing any more.
-func (w *wiring) OnDisconnect(fn func(s *Socket, why Reason)) { push(&w.mu, &w.onDisconnect, fn) }
+// nothing any more; Socket.Cause has the details, where there are any.
+func (w *wiring) OnDisconnect(fn func(s *Socket, why Reason)) { w.onDisconnect.add(fn) }
 
 // UseOutgoing puts a middleware before everything that is emitted here, once
 // per call of Emit, whatever the number of receivers, and before anything is
-// sent. An error is returned by that Emit and nothing is sent.
-func (w *wiring) UseOutgoing(fn func(o *Outgoing) error) { push(&w.mu, &w.outgoing, fn) }
+// sent, until remove is called. An error is returned by that Emit and nothing
+// is sent.
+func (w *wiring) UseOutgoing(fn func(o *Outgoing) error) (remove func()) { return w.outgoing.add(fn) }
 
-// OnAnyOutgoing has fn see everything that is emitted here, before it is sent.
-func (w *wiring) OnAnyOutgoing(fn func(o *Outgoing)) {
-	w.UseOutgoing(func(o *Outgoing) error {
+// OnAnyOutgoing has fn see everything that is emitted here, before it is sent,
+// until remove is called.
+func (w *wiring) OnAnyOutgoing(fn func(o *Outgoing)) (remove func()) {
+	return w.UseOutgoing(func(o *Outgoing) error {
 		fn(o)
 		return nil
 	})
@@ -58,7 +60,7 @@ type Namespace struct {
 	parent  *Parent // nil unless made by one
 	adapter adapter.Adapter
 	asks    asks
-	remote  atomic.Pointer[[]remoteHandler] // of ServerSideEmit
+	remote  list[remoteHandler] // of ServerSideEmit
 
 	recovery atomic.Pointer[Recovery]
 	live     liveSessions
@@ -72,6 +74,7 @@ func newNamespace(s *Server, name string, parent *Parent) *Namespace {
 	n := &Namespace{server: s, name: name, parent: parent}
 	n.BroadcastOperator.ns = n
 	n.adapter = s.o.Adapter(name, local{n})
+	n.watchRooms()
 	if parent == nil {
 		return n
 	}
@@ -81,6 +84,24 @@ func newNamespace(s *Server, name string, parent *Parent) *Namespace {
 		}
 	}
 	return n
+}
+
+// watchRooms sees to the hooks that are about rooms.
+func (n *Namespace) watchRooms() {
+	hooks := &n.server.o.Hooks
+	watchable, ok := n.adapter.(interface{ Watch(func(adapter.Change)) })
+	if !ok || hooks.Joined == nil && hooks.Left == nil {
+		return
+	}
+	watchable.Watch(func(c adapter.Change) {
+		tell := hooks.Joined
+		if c.Left {
+			tell = hooks.Left
+		}
+		if tell != nil {
+			tell(c.Member.(*Socket), c.Room, c.Members)
+		}
+	})
 }
 
 // Name is the name, with its slash.

@@ -93,8 +93,8 @@ func (b BroadcastOperator) Disconnect() {
 	b.ns.adapter.DisconnectSockets(b.options, adapter.CloseNamespace)
 }
 
-// DisconnectAll ends the connections of the chosen sockets of all servers; see
-// Socket.DisconnectAll.
+// DisconnectAll ends the chosen sockets of all servers, their connections, and
+// the other sockets on those; see Socket.DisconnectAll.
 func (b BroadcastOperator) DisconnectAll() {
 	b.ns.adapter.DisconnectSockets(b.options, adapter.CloseConnection)
 }

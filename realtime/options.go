@@ -75,6 +75,12 @@ type Hooks struct {
 	// took and how they ended.
 	Received func(s *Socket, event string)
 	Handled  func(s *Socket, event string, took time.Duration, err error)
+	// Joined and Left see who comes into rooms and goes, in the order in which
+	// it happens, with the number of those who are in the room then: the first
+	// one to join makes it, and it is gone when none is left. They may use the
+	// socket and its namespace.
+	Joined func(s *Socket, room string, members int)
+	Left   func(s *Socket, room string, members int)
 	// Sent sees every packet that was handed to connections, with the number
 	// of its receivers.
 	Sent func(namespace string, receivers int)

@@ -119,7 +119,7 @@ func (s *Socket) makeWay(ctx context.Context) bool {
 	gone := s.gone
 	s.mu.Unlock()
 	s.conn.remove(s)
-	s.end(ReasonTransportClose)
+	s.end(ReasonTransportClose, nil)
 	s.conn.link.Close(ReasonTransportClose)
 
 	late := time.NewTimer(takeoverWait)

@@ -402,9 +402,19 @@ func TestHooks(t *testing.T) {
 		Refused:      func(nsp string, err error) { note("refused %s: %v", nsp, err) },
 		Received:     func(_ *realtime.Socket, event string) { note("received %s", event) },
 		Handled:      func(_ *realtime.Socket, event string, _ time.Duration, err error) { note("handled %s %v", event, err) },
-		Sent:         func(nsp string, n int) { note("sent %s to %d", nsp, n) },
+		Joined: func(s *realtime.Socket, room string, members int) {
+			note("joined %s with %d", strings.ReplaceAll(room, s.ID(), "own"), members)
+		},
+		Left: func(s *realtime.Socket, room string, members int) {
+			note("left %s to %d", strings.ReplaceAll(room, s.ID(), "own"), members)
+		},
+		Sent: func(nsp string, n int) { note("sent %s to %d", nsp, n) },
 	}})
-	realtime.On0(io, "x", func(context.Context, *realtime.Socket) error { return errors.New("no") })
+	realtime.On0(io, "x", func(_ context.Context, s *realtime.Socket) error {
+		s.Join("room")
+		s.Join("room")
+		return errors.New("no")
+	})
 	c := dialRaw(t, serve(t, io))
 	c.say("40/nowhere")
 	c.hear()
@@ -417,7 +427,10 @@ func TestHooks(t *testing.T) {
 	for io.Len() > 0 {
 		time.Sleep(time.Millisecond)
 	}
-	want := []string{"refused /nowhere: Invalid namespace", "connected /", "received x", "handled x no", "sent / to 1", "sent / to 1", "disconnected client namespace disconnect"}
+	want := []string{
+		"refused /nowhere: Invalid namespace", "joined own with 1", "connected /", "received x", "joined room with 1", "handled x no",
+		"sent / to 1", "sent / to 1", "disconnected client namespace disconnect", "left room to 0", "left own to 0",
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if !slices.Equal(log, want) {

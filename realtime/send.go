@@ -83,9 +83,9 @@ func (n *Namespace) event(to *Socket, o adapter.Options, name string, args []any
 		return nil, err
 	}
 	for w := range n.wirings {
-		for _, fn := range load(&w.outgoing) {
+		for _, fn := range w.outgoing.all() {
 			out := Outgoing{Namespace: n, Socket: to, Rooms: o.Rooms, Except: o.Except, Volatile: o.Flags.Volatile, packet: p, flags: o.Flags}
-			if err := fn(&out); err != nil {
+			if err := (*fn)(&out); err != nil {
 				return nil, err
 			}
 			if out.held {

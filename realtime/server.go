@@ -106,7 +106,8 @@ func (s *Server) create(name string, parent *Parent) *Namespace {
 }
 
 // OfPattern returns a Parent that makes the namespaces whose names match, when
-// a client asks for one. The pattern should be anchored (^…$).
+// a client asks for one. The pattern should be anchored (^…$), and must not be
+// nil.
 func (s *Server) OfPattern(pattern *regexp.Regexp) *Parent {
 	p := s.OfFunc(func(_ context.Context, name string, _ Value) bool { return pattern.MatchString(name) })
 	p.pattern = pattern

@@ -73,7 +73,7 @@ func serverSideArgs(event string, args []any) ([]Value, error) {
 // error there is none. Events of one namespace may be handled at the same
 // time.
 func (n *Namespace) OnServerSide(event string, fn func(args Args) (any, error)) {
-	push(&n.mu, &n.remote, remoteHandler{event, fn})
+	n.remote.add(remoteHandler{event, fn})
 }
 
 type remoteHandler struct {
@@ -87,7 +87,7 @@ func (n *Namespace) serverSide(args []Value, answer func([]Value)) {
 	if len(args) == 0 || args[0].Decode(&event) != nil {
 		return
 	}
-	for _, h := range load(&n.remote) {
+	for _, h := range n.remote.all() {
 		if h.event != event {
 			continue
 		}

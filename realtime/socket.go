@@ -44,6 +44,7 @@ type Socket struct {
 	handshake *Handshake
 	start     string // offset of the namespace when this socket connected
 	recovered bool
+	cause     error         // what has ended the connection, in detail
 	gone      chan struct{} // closed when nothing of the socket is left, if somebody waits
 }
 
@@ -112,6 +113,16 @@ func (s *Socket) Recovered() bool {
 // Connected reports whether the socket can receive.
 func (s *Socket) Connected() bool { return s.state.Load() == connected }
 
+// Cause is what has ended the connection, and the socket with it, in more
+// detail than the reason that OnDisconnect gets: the error of the network, or
+// what was wrong with the client's packet. It is nil before, and where there is
+// nothing more to say.
+func (s *Socket) Cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
+
 // Handshake describes how the client came in.
 func (s *Socket) Handshake() *Handshake {
 	s.mu.Lock()
@@ -140,13 +151,17 @@ func (s *Socket) events() *registry {
 }
 
 // OnAny is like that of the namespace, for this socket.
-func (s *Socket) OnAny(fn func(ctx context.Context, e *Event) error) { s.events().OnAny(fn) }
+func (s *Socket) OnAny(fn func(ctx context.Context, e *Event) error) (remove func()) {
+	return s.events().OnAny(fn)
+}
 
 // UseEvent is like that of the namespace, for this socket.
-func (s *Socket) UseEvent(fn func(ctx context.Context, e *Event) error) { s.events().UseEvent(fn) }
+func (s *Socket) UseEvent(fn func(ctx context.Context, e *Event) error) (remove func()) {
+	return s.events().UseEvent(fn)
+}
 
 // Off removes the handlers that were put on this socket.
-func (s *Socket) Off(event string) { s.events().remove(event) }
+func (s *Socket) Off(event string) { s.events().Off(event) }
 
 // Set keeps a value with the socket. A namespace with recovery keeps it with
 // the session if it can be encoded as JSON.
@@ -210,10 +225,13 @@ func (s *Socket) Rooms() []string { return s.ns.adapter.SocketRooms(s) }
 // itself. Its other namespaces go on. OnDisconnect follows.
 func (s *Socket) Disconnect() { s.leave(ReasonServerDisconnect) }
 
-// DisconnectAll ends the connection with all its sockets. The clients may
-// come back.
+// DisconnectAll is Disconnect for this socket and all others that share its
+// connection, and ends the connection.
 func (s *Socket) DisconnectAll() {
 	s.leave(ReasonServerDisconnect)
+	for _, other := range s.conn.all() {
+		other.leave(ReasonServerDisconnect)
+	}
 	s.conn.link.Close(ReasonForcedServer)
 }
 
@@ -228,12 +246,12 @@ func (s *Socket) leave(reason Reason) {
 	_ = s.transmit(&packet.Packet{Type: packet.Disconnect, Namespace: s.name}, sendFlags{}) // it may be gone already
 	s.inbox.close()
 	s.conn.remove(s)
-	s.end(reason)
+	s.end(reason, nil)
 }
 
 // end ends the socket once. What was received before is still handled, unless
 // the inbox was closed; then OnDisconnect runs.
-func (s *Socket) end(reason Reason) {
+func (s *Socket) end(reason Reason, cause error) {
 	s.mu.Lock()
 	before := s.state.Swap(ended)
 	if before == ended {
@@ -243,7 +261,7 @@ func (s *Socket) end(reason Reason) {
 	if s.done != nil {
 		close(s.done)
 	}
-	s.early = nil
+	s.early, s.cause = nil, cause
 	acks, ns := s.acks, s.ns
 	s.acks = nil
 	s.mu.Unlock()
@@ -278,8 +296,8 @@ func (s *Socket) finish(before int32, reason Reason) {
 
 func (s *Socket) finishConnected(reason Reason) {
 	for w := range s.ns.wirings {
-		for _, fn := range load(&w.onDisconnect) {
-			_ = s.guarded(func() error { fn(s, reason); return nil }) // logged there
+		for _, fn := range w.onDisconnect.all() {
+			_ = s.guarded(func() error { (*fn)(s, reason); return nil }) // logged there
 		}
 	}
 	if s.ns.recovers() {
@@ -289,7 +307,7 @@ func (s *Socket) finishConnected(reason Reason) {
 		hook(s, reason)
 	}
 	s.server().o.Logger.LogAttrs(s.Context(), slog.LevelDebug, "socket disconnected", slog.String("nsp", s.name),
-		slog.String("sid", s.id), slog.String("reason", string(reason)))
+		slog.String("sid", s.id), slog.String("reason", string(reason)), slog.Any("err", s.Cause()))
 }
 
 var closedChan = func() chan struct{} {

@@ -17,11 +17,14 @@ var ErrNoSession = errors.New("no such session")
 // adapters for clusters.
 type Memory struct {
 	local Local
+	watch func(Change) // nil if nobody watches
 
-	mu    sync.Mutex // guards all following and the seats of all members
-	rooms map[string]*room
-	all   room   // every member
-	epoch uint64 // of the last choice; see Seat.mark
+	mu      sync.Mutex // guards all following and the seats of all members
+	rooms   map[string]*room
+	all     room   // every member
+	epoch   uint64 // of the last choice; see Seat.mark
+	changes []Change
+	telling bool
 }
 
 // room holds its members without order: one who leaves is replaced by the
@@ -63,6 +66,13 @@ func InMemory(_ string, local Local) Adapter { return NewMemory(local) }
 
 // AddAll implements Adapter.
 func (a *Memory) AddAll(m Member, rooms ...string) {
+	a.addAll(m, rooms)
+	if a.watch != nil {
+		a.tell()
+	}
+}
+
+func (a *Memory) addAll(m Member, rooms []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	seat := m.Seat()
@@ -83,6 +93,7 @@ func (a *Memory) AddAll(m Member, rooms ...string) {
 			a.rooms[name] = r
 		}
 		r.add(m, seat)
+		a.note(m, r, false)
 	}
 }
 
@@ -136,25 +147,40 @@ func (r *room) shrink() {
 // Del implements Adapter.
 func (a *Memory) Del(m Member, room string) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	if i := m.Seat().find(room); i >= 0 {
-		a.leave(m.Seat(), i)
+		a.leave(m, i)
+	}
+	a.mu.Unlock()
+	if a.watch != nil {
+		a.tell()
 	}
 }
 
-func (a *Memory) leave(seat *Seat, i int) {
-	if r := seat.drop(i); len(r.members) == 0 && r != &a.all {
+func (a *Memory) leave(m Member, i int) {
+	r := m.Seat().drop(i)
+	if r == &a.all {
+		return
+	}
+	if len(r.members) == 0 {
 		delete(a.rooms, r.name)
 	}
+	a.note(m, r, true)
 }
 
 // DelAll implements Adapter.
 func (a *Memory) DelAll(m Member) {
+	a.delAll(m)
+	if a.watch != nil {
+		a.tell()
+	}
+}
+
+func (a *Memory) delAll(m Member) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	seat := m.Seat()
 	for i := len(seat.places) - 1; i >= 0; i-- {
-		a.leave(seat, i)
+		a.leave(m, i)
 	}
 	seat.places, seat.left = nil, true
 }

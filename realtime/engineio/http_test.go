@@ -287,6 +287,23 @@ func TestCompressedPolls(t *testing.T) {
 	}
 }
 
+// TestUncompressedPoll: if nothing in an answer is to be compressed, it is not.
+func TestUncompressedPoll(t *testing.T) {
+	text := strings.Repeat("compressible ", 200)
+	for last, want := range map[SendOptions]string{{Uncompressed: true}: "", {}: "gzip"} {
+		all := newSessions(t, nil)
+		b := overTCP(t, Options{}, all.accept)
+		c := b.connect(Polling)
+		s := all.next().s
+		s.Send(textPacket(text), SendOptions{Uncompressed: true})
+		s.Send(textPacket(text), last)
+		_, _, h := b.do("GET", "EIO=4&transport=polling&sid="+c.sid, []string{"Accept-Encoding", "gzip"}, "")
+		if got := h.Get("Content-Encoding"); got != want {
+			t.Errorf("sent with %+v, encoded as %q", last, got)
+		}
+	}
+}
+
 func TestJSONP(t *testing.T) {
 	all := newSessions(t, echo)
 	b := overTCP(t, Options{AllowEIO3: true}, all.accept)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -236,6 +237,9 @@ func (s *Socket) writePoll(w http.ResponseWriter, r *http.Request, q *query, ite
 	}
 	if q.jsonp != "" {
 		b.data, contentType = jsonpBody(b.data, q.jsonp), textScript
+	}
+	if !slices.ContainsFunc(items, func(it item) bool { return !it.plain }) {
+		return s.server.respondPlain(w, r, contentType, b.data)
 	}
 	return s.server.respond(w, r, contentType, b.data)
 }

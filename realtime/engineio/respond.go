@@ -24,23 +24,35 @@ var (
 	acceptEncoding  = "Accept-Encoding"
 )
 
-// respond writes an answer of polling.
+// respond writes an answer of polling, compressed if that pays.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, contentType []string, data []byte) error {
-	h := w.Header()
+	if s.o.Compression.NoHTTP || len(data) < s.o.Compression.Threshold {
+		return s.respondPlain(w, r, contentType, data)
+	}
+	w.Header().Add("Vary", acceptEncoding)
+	coding := acceptedCoding(r.Header.Get(acceptEncoding))
+	if coding == nil {
+		return s.respondPlain(w, r, contentType, data)
+	}
+	s.headers(w.Header(), r, contentType)
+	return compressed(w, coding, data)
+}
+
+// respondPlain writes an answer of polling as it is.
+func (s *Server) respondPlain(w http.ResponseWriter, r *http.Request, contentType []string, data []byte) error {
+	s.headers(w.Header(), r, contentType)
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(data))}
+	_, err := w.Write(data)
+	return err
+}
+
+// headers sets those that all answers of polling have.
+func (s *Server) headers(h http.Header, r *http.Request, contentType []string) {
 	h["Content-Type"] = contentType
 	h["Cache-Control"] = noStore
 	if s.o.Headers != nil {
 		s.o.Headers(h, r, r.Method == http.MethodGet && isHandshake(r))
 	}
-	if !s.o.Compression.NoHTTP && len(data) >= s.o.Compression.Threshold {
-		if coding := acceptedCoding(r.Header.Get(acceptEncoding)); coding != nil {
-			h.Add("Vary", acceptEncoding)
-			return compressed(w, coding, data)
-		}
-	}
-	h["Content-Length"] = []string{strconv.Itoa(len(data))}
-	_, err := w.Write(data)
-	return err
 }
 
 // acceptedCoding chooses a content coding that the client accepts, or nil.
