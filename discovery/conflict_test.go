@@ -436,20 +436,20 @@ func TestNumbered(t *testing.T) {
 		{ServiceName, "a-2", 3, "a-2 (3)"},
 	}
 	for _, tt := range tests {
-		got := numbered(tt.kind, tt.wanted, tt.n)
+		got := tt.kind.Numbered(tt.wanted, tt.n)
 		if len(got) > 63 {
 			t.Errorf("%q has %d bytes", got, len(got))
 		}
 		if tt.want[:4] == got[:4] && len(tt.wanted) < 60 && got != tt.want {
 			t.Errorf("numbered(%q, %d) = %q, want %q", tt.wanted, tt.n, got, tt.want)
 		}
-		if n, ok := number(tt.kind, tt.wanted, got); !ok || n != tt.n {
+		if n, ok := tt.kind.Number(tt.wanted, got); !ok || n != tt.n {
 			t.Errorf("number(%q, %q) = %d, %v", tt.wanted, got, n, ok)
 		}
 	}
 	for _, other := range []string{"", "server22-", "server22-02", "server23-2", "server22 (2)", "server22-x", "server22-1"} {
-		if n, ok := number(HostName, "server22", other); ok {
-			t.Errorf("number(server22, %q) = %d", other, n)
+		if n, ok := HostName.Number("server22", other); ok {
+			t.Errorf("server22.Number(%q) = %d", other, n)
 		}
 	}
 }

@@ -36,7 +36,7 @@ type identity struct {
 }
 
 // label is the one in use.
-func (id *identity) label() string { return numbered(id.kind, id.wanted, id.n) }
+func (id *identity) label() string { return id.kind.Numbered(id.wanted, id.n) }
 
 // fqdn is the complete name for a label of this identity.
 func (id *identity) fqdn(label string) wire.Name {

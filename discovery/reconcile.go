@@ -55,7 +55,7 @@ func (e *engine) identity(now time.Time, id *identity) *identity {
 	if err != nil {
 		e.log.Warn("the names won before cannot be read", "err", err)
 	}
-	if n, ok := number(id.kind, id.wanted, firstLabel(won)); won != "" && ok && n > 1 {
+	if n, ok := id.kind.Number(id.wanted, firstLabel(won)); won != "" && ok && n > 1 {
 		id.n, id.saved = n, won
 		id.retry = now.Add(e.cfg.Retry)
 	}

@@ -8,16 +8,16 @@ import (
 	"server22.local/appliance/discovery/internal/wire"
 )
 
-// numbered returns the nth name to try for a configured one: server22,
+// Numbered returns the nth name to try for a configured one: server22,
 // server22-2, server22-3 for a host (RFC 6762 §9) and My Web, My Web (2) for an
 // instance (RFC 6763 appendix D). It counts from the configured name, so that
 // "pi-4" becomes "pi-4-2" and never a "pi-5".
-func numbered(kind Kind, wanted string, n int) string {
+func (k Kind) Numbered(wanted string, n int) string {
 	if n <= 1 {
 		return wanted
 	}
 	suffix := "-" + strconv.Itoa(n)
-	if kind == ServiceName {
+	if k == ServiceName {
 		suffix = " (" + strconv.Itoa(n) + ")"
 	}
 	base := wanted
@@ -28,12 +28,13 @@ func numbered(kind Kind, wanted string, n int) string {
 	return base + suffix
 }
 
-// number is the inverse of numbered: which n gives label, and whether any does.
-func number(kind Kind, wanted, label string) (int, bool) {
+// Number is the inverse of [Kind.Numbered]: which n gives label, and whether
+// any does.
+func (k Kind) Number(wanted, label string) (n int, ok bool) {
 	if label == wanted {
 		return 1, true
 	}
 	digits := label[strings.LastIndexAny(label, "-(")+1:]
 	n, err := strconv.Atoi(strings.TrimSuffix(digits, ")"))
-	return n, err == nil && n > 1 && numbered(kind, wanted, n) == label
+	return n, err == nil && n > 1 && k.Numbered(wanted, n) == label
 }

@@ -3,6 +3,7 @@ package avahi
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,7 +19,14 @@ import (
 	"server22.local/appliance/internal/netnstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The tests sleep most of the time, side by side.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const avahiConfig = `[server]
 host-name=%s
@@ -91,12 +99,11 @@ func (s *server) content() Content {
 	}
 }
 
-func (s *server) publisher() *Publisher {
-	return New(Config{
-		Content: s.content(), Address: s.address,
-		Logger:      slog.New(slog.NewTextHandler(s.t.Output(), nil)),
-		sameNetwork: func(uint32) bool { return true },
-	})
+func (s *server) publisher(cfg Config) *Publisher {
+	cfg.Content, cfg.Address = s.content(), s.address
+	cfg.Logger = slog.New(slog.NewTextHandler(s.t.Output(), nil))
+	cfg.sameNetwork = func(uint32) bool { return true }
+	return New(cfg)
 }
 
 // run starts a publisher; stop ends it and returns what it returned.
@@ -149,7 +156,7 @@ func check(t *testing.T, shell *netnstest.Shell, line, want string) {
 func TestPublish(t *testing.T) {
 	t.Parallel()
 	s, other := lan(t, "raspberrypi")
-	p := s.publisher()
+	p := s.publisher(Config{})
 	stop := s.run(p)
 	waitHeld(t, p, "server22")
 	client := other.Avahi("client", "client")
@@ -167,11 +174,13 @@ func TestPublish(t *testing.T) {
 
 	s.DelAddr("eth0", "10.53.0.2/24")
 	s.Addr("eth0", "10.53.0.22/24")
+	changed := time.Now()
 	p.Set(s.content())
 	netnstest.Eventually(t, 10*time.Second, "the new address", func() bool {
 		out, _, _ := client.Run("avahi-resolve -4 -n server22.local")
 		return strings.Contains(out, "10.53.0.22")
 	})
+	t.Logf("a new address is found after %v", time.Since(changed))
 
 	s.daemon.Stop()
 	netnstest.Eventually(t, 5*time.Second, "the state to tell that Avahi is gone", func() bool { return !p.State().Host().Held })
@@ -188,13 +197,15 @@ func TestPublish(t *testing.T) {
 	})
 }
 
-// Another host has all the names: ours get numbers.
+// Another host has all the names: ours get numbers, which are kept over a
+// restart, and given back when they are free again.
 func TestCollision(t *testing.T) {
 	t.Parallel()
 	s, other := lan(t, "raspberrypi")
 	client := other.Avahi("server22", "server22")
-	p := s.publisher()
-	s.run(p)
+	store := discovery.NewFileStore(filepath.Join(t.TempDir(), "names.json"))
+	p := s.publisher(Config{Store: store})
+	stop := s.run(p)
 	waitHeld(t, p, "server22-2")
 	if h := p.State().Host(); h.Wanted != "server22.local." || h.Conflicts != 1 {
 		t.Errorf("state %+v", h)
@@ -202,13 +213,77 @@ func TestCollision(t *testing.T) {
 	check(t, client, "avahi-resolve -4 -n server22-2.local", "10.53.0.2")
 	check(t, client, "avahi-resolve -4 -n server22.local", "10.53.0.3")
 	check(t, client, "avahi-browse -rpt _http._tcp", "server22-2.local;10.53.0.2")
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+
+	p = s.publisher(Config{Store: store, Retry: 3 * time.Second})
+	s.run(p)
+	waitHeld(t, p, "server22-2")
+	if h := p.State().Host(); h.Conflicts != 0 {
+		t.Errorf("the name that was won is not remembered: %+v", h)
+	}
+	// While the rival is there, trying costs nothing.
+	time.Sleep(5 * time.Second)
+	if h := p.State().Host(); h.Label() != "server22-2" || !h.Held {
+		t.Errorf("state %+v", h)
+	}
+	other.Down("eth0")
+	waitHeld(t, p, "server22")
+	if won, err := store.Load("server22.local."); won != "" || err != nil {
+		t.Errorf("%q is still remembered, %v", won, err)
+	}
+}
+
+// An alias that another host has is left to it.
+func TestAliasTaken(t *testing.T) {
+	t.Parallel()
+	s, other := lan(t, "raspberrypi")
+	other.Avahi("chat", "chat")
+	p := s.publisher(Config{})
+	s.run(p)
+	netnstest.Eventually(t, 15*time.Second, "the alias to be given up", func() bool {
+		for _, n := range p.State().Names {
+			if n.Kind == discovery.AliasName {
+				return n.Name == "" && !n.Held && n.Conflicts == 1
+			}
+		}
+		return false
+	})
+}
+
+// The other ways to name the host: as Avahi does, or Avahi as we do.
+func TestHostNames(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		way  HostName
+		name string
+		gone string
+	}{{Own, "raspberrypi", "server22"}, {Rename, "server22", "raspberrypi"}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, other := lan(t, "raspberrypi")
+			p := s.publisher(Config{Host: tt.way})
+			s.run(p)
+			waitHeld(t, p, tt.name)
+			if h := p.State().Host(); h.Wanted != h.Name {
+				t.Errorf("state %+v", h)
+			}
+			client := other.Avahi("client", "client")
+			check(t, client, "avahi-resolve -4 -n "+tt.name+".local", "10.53.0.2")
+			check(t, client, "avahi-browse -rpt _http._tcp", tt.name+".local;10.53.0.2")
+			if out, _, _ := client.Run("timeout 2 avahi-resolve -4 -n " + tt.gone + ".local"); strings.Contains(out, "10.53") {
+				t.Errorf("%s is there too: %s", tt.gone, out)
+			}
+		})
+	}
 }
 
 // The machine itself is called as we want to be: Avahi has the name already.
 func TestOwnName(t *testing.T) {
 	t.Parallel()
 	s, other := lan(t, "server22")
-	p := s.publisher()
+	p := s.publisher(Config{})
 	s.run(p)
 	waitHeld(t, p, "server22")
 	client := other.Avahi("client", "client")
@@ -221,7 +296,7 @@ func TestPresence(t *testing.T) {
 	t.Parallel()
 	s, _ := lan(t, "raspberrypi")
 	s.daemon.Stop()
-	p := s.publisher()
+	p := s.publisher(Config{})
 	if p.Present(t.Context()) {
 		t.Error("it is there")
 	}

@@ -2,20 +2,22 @@ package avahi
 
 import (
 	"reflect"
-	"strconv"
+	"slices"
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 	"github.com/miekg/dns"
 
 	"server22.local/appliance/discovery"
+	"server22.local/appliance/discovery/internal/wire"
 )
 
 // Values of Avahi's interface.
 const (
 	anyProtocol    = int32(-1)
 	publishDefault = uint32(0)
+	noProbe        = uint32(2)
 	noReverse      = uint32(16)
 
 	groupEstablished = int32(2)
@@ -27,63 +29,83 @@ const (
 	collisionError = service + ".CollisionError"
 )
 
-// A call adds one entry to a group.
+// A call adds one record, or those of a service, to a group. The third of its
+// arguments are the flags.
 type call struct {
 	method string
 	args   []any
 }
 
+// unprobed is the call for a name that is ours and gets other addresses: they
+// are announced at once (RFC 6762 §8.4). Services Avahi probes for always.
+func (c call) unprobed() call {
+	if c.method == "AddService" || c.method == "AddServiceSubtype" {
+		return c
+	}
+	c.args = slices.Clone(c.args)
+	c.args[2] = c.args[2].(uint32) | noProbe
+	return c
+}
+
 // A group is one name with its records, which Avahi publishes or withdraws
 // together.
 type group struct {
-	kind      discovery.Kind
-	wanted    string // a label, or an instance
-	typ       string // of a service
-	number    int    // which of the names to try is in use; the first is 1
+	key
+	number    int    // which of the names to try is in use; the first is 1, 0 is none
+	own       string // Avahi's own name for the host, where that is used instead
 	conflicts int
+	saved     string // what the store knows
 
-	calls  []call          // what is published
-	path   dbus.ObjectPath // "" while nothing is
+	entry
 	held   bool
 	failed bool // to be tried again
+
+	// The configured name is tried for while another is in use.
+	trial entry
+	retry time.Time // when; zero if it is in use
+}
+
+// An entry is one of Avahi's groups.
+type entry struct {
+	calls []call          // what it holds
+	path  dbus.ObjectPath // "" while nothing is published
 }
 
 // key tells groups apart.
 type key struct {
-	kind        discovery.Kind
-	wanted, typ string
+	kind   discovery.Kind
+	wanted string // a label, or an instance
+	typ    string // of a service
 }
 
-// label is the name in use, without its domain.
+// label is the name in use, without its domain; "" if there is none.
 func (g *group) label() string {
-	if g.number <= 1 {
-		return g.wanted
+	switch {
+	case g.own != "":
+		return g.own
+	case g.number == 0:
+		return ""
 	}
-	suffix := "-" + strconv.Itoa(g.number)
-	if g.kind == discovery.ServiceName {
-		suffix = " (" + strconv.Itoa(g.number) + ")"
-	}
-	base := g.wanted
-	for len(base)+len(suffix) > 63 {
-		_, size := utf8.DecodeLastRuneInString(base)
-		base = base[:len(base)-size]
-	}
-	return base + suffix
+	return g.kind.Numbered(g.wanted, g.number)
 }
 
 // fqdn is a complete name in the form of [discovery.NameState].
 func (g *group) fqdn(label string) string {
-	if g.kind == discovery.ServiceName {
-		var escaped strings.Builder
-		for _, r := range label {
-			if r == '.' || r == '\\' {
-				escaped.WriteString(`\`)
-			}
-			escaped.WriteString(string(r))
-		}
-		return escaped.String() + "." + g.typ + ".local."
+	if label == "" {
+		return ""
 	}
-	return label + ".local."
+	labels := strings.Split(label, ".") // of an alias
+	switch g.kind {
+	case discovery.ServiceName:
+		labels = append([]string{label}, strings.Split(g.typ, ".")...)
+	case discovery.HostName:
+		labels = []string{label}
+	}
+	name, err := wire.NewName(append(labels, "local")...)
+	if err != nil {
+		return "" // Avahi has refused it
+	}
+	return name.String()
 }
 
 func (g *group) state() discovery.NameState {
@@ -93,10 +115,15 @@ func (g *group) state() discovery.NameState {
 	}
 }
 
-// next gives way to the host that has the name.
-func (g *group) next() {
+// next gives way to the host that has the name. Aliases have no next one: who
+// looks for "chat" has no use for "chat-2".
+func (g *group) next(retry time.Time) {
 	g.number++
+	if g.kind == discovery.AliasName {
+		g.number = 0
+	}
 	g.conflicts++
+	g.retry = retry
 }
 
 // addresses are the entries of a host name: on each interface its own.

@@ -38,6 +38,17 @@ type Config struct {
 	// [discovery.DefaultFilter].
 	Filter func(discovery.Interface) bool
 
+	// Host says what becomes of the host's name, which Avahi has one of too.
+	Host HostName
+
+	// Store remembers names that were won in place of others; nil remembers
+	// nothing. It may be the one of our own responder.
+	Store discovery.Store
+
+	// Retry is how long to live with another name before the configured one
+	// is tried for again; 0 means [discovery.DefaultRetry].
+	Retry time.Duration
+
 	// Address is that of the message bus; "" means the system's.
 	Address string
 
@@ -48,6 +59,26 @@ type Config struct {
 	// means to look.
 	sameNetwork func(pid uint32) bool
 }
+
+// A HostName says how the wanted name and Avahi's own get on.
+type HostName int
+
+// The ways to name the host.
+const (
+	// Beside publishes the wanted name too; Avahi's own stays what it is.
+	Beside HostName = iota
+	// Own leaves it at Avahi's own name, on which the services are then.
+	Own
+	// Rename has Avahi call the host by the wanted name, and leaves it at
+	// that. It takes root, or the group netdev.
+	Rename
+)
+
+// forgetful is the store of those who have none.
+type forgetful struct{}
+
+func (forgetful) Load(string) (string, error) { return "", nil }
+func (forgetful) Save(string, string) error   { return nil }
 
 // A Publisher keeps Avahi publishing. Its methods may be called concurrently.
 type Publisher struct {
@@ -64,6 +95,12 @@ type Publisher struct {
 func New(cfg Config) *Publisher {
 	if cfg.Filter == nil {
 		cfg.Filter = discovery.DefaultFilter
+	}
+	if cfg.Store == nil {
+		cfg.Store = forgetful{}
+	}
+	if cfg.Retry <= 0 {
+		cfg.Retry = discovery.DefaultRetry
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -130,7 +167,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 			if !ok {
 				return errors.New("the message bus is gone")
 			}
-			if s.heard(signal) {
+			if s.heard(ctx, signal) {
 				gone.Reset(patience)
 			}
 		}

@@ -3,9 +3,7 @@ package avahi
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -17,10 +15,6 @@ import (
 const (
 	retryAfter  = 10 * time.Second // what Avahi refused
 	callTimeout = 5 * time.Second
-	// maxConflicts and conflictPause slow down where name after name is taken
-	// (RFC 6762 §8.1).
-	maxConflicts  = 15
-	conflictPause = 5 * time.Second
 )
 
 // A session is one connection to the bus. Run owns it.
@@ -30,8 +24,10 @@ type session struct {
 	log   *slog.Logger
 	retry *time.Timer
 
-	running bool   // Avahi is there and has settled its own name
-	host    string // Avahi's own, a label
+	running bool      // Avahi is there and has settled its own name
+	host    string    // Avahi's own, a label
+	renamed string    // what Avahi was last asked to call the host
+	due     time.Time // when retry fires; zero if it does not
 	groups  map[key]*group
 	order   []key // of the last step
 }
@@ -59,12 +55,7 @@ func (s *session) step(ctx context.Context) {
 	want := s.p.wanted()
 	interfaces := s.usable(want.Interfaces)
 	s.order = s.order[:0]
-	host := s.publish(ctx, key{discovery.HostName, want.Name, ""}, func(label string) []call {
-		if strings.EqualFold(label, s.host) {
-			return nil // Avahi has that name with all addresses
-		}
-		return addresses(label, interfaces)
-	})
+	host := s.publishHost(ctx, want.Name, interfaces)
 	for _, alias := range want.Aliases {
 		s.publish(ctx, key{discovery.AliasName, alias.Name, ""}, func(label string) []call {
 			if alias.CNAME {
@@ -79,6 +70,7 @@ func (s *session) step(ctx context.Context) {
 		})
 	}
 	s.forget(ctx)
+	s.schedule()
 }
 
 // begin finds out whether Avahi is ready, and what it calls the host.
@@ -106,91 +98,8 @@ func (s *session) usable(all []discovery.Interface) (list []discovery.Interface)
 	return list
 }
 
-// publish brings one group up to date, and returns the label in use.
-func (s *session) publish(ctx context.Context, k key, entries func(label string) []call) string {
-	s.order = append(s.order, k)
-	g := s.groups[k]
-	if g == nil {
-		g = &group{kind: k.kind, wanted: k.wanted, typ: k.typ, number: 1}
-		s.groups[k] = g
-	}
-	for range maxConflicts {
-		calls := entries(g.label())
-		if g.path != "" && sameCalls(g.calls, calls) {
-			return g.label()
-		}
-		s.withdraw(ctx, g)
-		if len(calls) == 0 {
-			g.calls, g.held = nil, k.kind == discovery.HostName && strings.EqualFold(g.label(), s.host)
-			return g.label()
-		}
-		err := s.commit(ctx, g, calls)
-		if err == nil {
-			return g.label()
-		}
-		if failure, ok := errors.AsType[dbus.Error](err); !ok || failure.Name != collisionError {
-			s.log.Warn("avahi-daemon does not take a name", "name", g.label(), "err", err)
-			s.retry.Reset(retryAfter)
-			return g.label()
-		}
-		s.conflict(g) // something else on this host has it
-	}
-	s.retry.Reset(conflictPause)
-	return g.label()
-}
-
-// commit publishes the entries as a new group, so that what Avahi still says
-// of an older one cannot be mistaken for news of this.
-func (s *session) commit(ctx context.Context, g *group, calls []call) error {
-	err := s.conn.Object(service, "/").CallWithContext(ctx, serverInterface+".EntryGroupNew", 0).Store(&g.path)
-	if err != nil {
-		return err
-	}
-	object := s.conn.Object(service, g.path)
-	for _, c := range calls {
-		if err := object.CallWithContext(ctx, groupInterface+"."+c.method, 0, c.args...).Err; err != nil {
-			s.withdraw(ctx, g)
-			return err
-		}
-	}
-	if err := object.CallWithContext(ctx, groupInterface+".Commit", 0).Err; err != nil {
-		s.withdraw(ctx, g)
-		return err
-	}
-	g.calls = calls
-	return nil
-}
-
-func (s *session) withdraw(ctx context.Context, g *group) {
-	if g.path != "" {
-		// A failure means that Avahi has none of it any more.
-		_ = s.conn.Object(service, g.path).CallWithContext(ctx, groupInterface+".Free", 0).Err
-	}
-	g.path, g.held = "", false
-}
-
-// forget withdraws what is not wanted any more.
-func (s *session) forget(ctx context.Context) {
-	wanted := make(map[key]bool)
-	for _, k := range s.order {
-		wanted[k] = true
-	}
-	for k, g := range s.groups {
-		if !wanted[k] {
-			s.withdraw(ctx, g)
-			delete(s.groups, k)
-		}
-	}
-}
-
-func (s *session) conflict(g *group) {
-	before := g.label()
-	g.next()
-	s.log.Warn("the name is taken", "name", before, "next", g.label())
-}
-
 // heard deals with a signal, and says whether Avahi went away.
-func (s *session) heard(signal *dbus.Signal) bool {
+func (s *session) heard(ctx context.Context, signal *dbus.Signal) bool {
 	switch signal.Name {
 	case "org.freedesktop.DBus.NameOwnerChanged":
 		var name, before, after string
@@ -206,7 +115,7 @@ func (s *session) heard(signal *dbus.Signal) bool {
 		var state int32
 		var reason string
 		if dbus.Store(signal.Body, &state, &reason) == nil {
-			s.groupChanged(signal.Path, state, reason)
+			s.groupChanged(ctx, signal.Path, state, reason)
 		}
 	}
 	return false
@@ -216,12 +125,13 @@ func (s *session) heard(signal *dbus.Signal) bool {
 func (s *session) lost() {
 	s.running = false
 	for _, g := range s.groups {
-		g.path, g.held, g.calls = "", false, nil
+		g.entry, g.trial, g.held = entry{}, entry{}, false
 	}
 }
 
 // revive has what failed tried again.
 func (s *session) revive() {
+	s.due = time.Time{}
 	for _, g := range s.groups {
 		if g.failed {
 			g.failed, g.calls = false, nil
@@ -229,23 +139,48 @@ func (s *session) revive() {
 	}
 }
 
-func (s *session) groupChanged(path dbus.ObjectPath, state int32, reason string) {
+// retryAt lets the next step be at t at the latest.
+func (s *session) retryAt(t time.Time) {
+	if s.due.IsZero() || t.Before(s.due) {
+		s.due = t
+		s.retry.Reset(time.Until(t))
+	}
+}
+
+// schedule comes back for the names that are to be tried for.
+func (s *session) schedule() {
 	for _, g := range s.groups {
-		if g.path != path {
-			continue
+		if !g.retry.IsZero() && g.trial.path == "" {
+			s.retryAt(g.retry)
 		}
-		switch state {
-		case groupEstablished:
-			g.held = true
+	}
+}
+
+func (s *session) groupChanged(ctx context.Context, path dbus.ObjectPath, state int32, reason string) {
+	for _, g := range s.groups {
+		switch path {
+		case g.path:
+			s.changed(g, state, reason)
+		case g.trial.path:
+			s.tried(ctx, g, state)
+		}
+	}
+}
+
+func (s *session) changed(g *group, state int32, reason string) {
+	switch state {
+	case groupEstablished:
+		if !g.held {
 			s.log.Info("the name is published", "name", g.fqdn(g.label()))
-		case groupCollision:
-			s.conflict(g)
-		case groupFailure:
-			s.log.Warn("avahi-daemon failed to publish a name", "name", g.label(), "reason", reason)
-			g.failed, g.held = true, false
-			s.retry.Reset(retryAfter)
 		}
-		return
+		g.held = true
+		s.save(g)
+	case groupCollision:
+		s.conflict(g)
+	case groupFailure:
+		s.log.Warn("avahi-daemon failed to publish a name", "name", g.label(), "reason", reason)
+		g.failed, g.held = true, false
+		s.retryAt(time.Now().Add(retryAfter))
 	}
 }
 

@@ -13,11 +13,14 @@ import (
 // newPublisher makes what publishes through an avahi-daemon, nil where that is
 // not wanted.
 func (a *App) newPublisher(cfg *config.Loaded, s site) *avahi.Publisher {
-	if cfg.Discovery.Avahi != "auto" {
+	host, publish := map[string]avahi.HostName{"auto": avahi.Beside, "own": avahi.Own, "rename": avahi.Rename}[cfg.Discovery.Avahi]
+	if !publish {
 		return nil
 	}
 	return avahi.New(avahi.Config{
 		Content: a.published(cfg, s),
+		Host:    host,
+		Store:   names(cfg),
 		Filter:  linkFilter(cfg.Discovery.Interfaces),
 		Logger:  a.log.With("part", "avahi"),
 	})
@@ -53,6 +56,7 @@ func (a *App) respond(ctx context.Context) error {
 	if a.publisher.Present(ctx) {
 		return nil
 	}
+	a.responder.SetMulticastOnly(avahiRuns())
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	ctx, stop := context.WithCancel(ctx)

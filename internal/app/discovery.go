@@ -31,7 +31,7 @@ func (a *App) newResponder(cfg *config.Loaded, s site) (*discovery.Responder, er
 		Services:      a.services(cfg, s),
 		Interfaces:    linksFor(s.snapshot),
 		Filter:        linkFilter(cfg.Discovery.Interfaces),
-		Store:         discovery.NewFileStore(filepath.Join(cfg.State, namesFile)),
+		Store:         names(cfg),
 		MulticastOnly: avahiRuns(),
 		Logger:        a.log.With("part", "discovery"),
 	})
@@ -39,6 +39,11 @@ func (a *App) newResponder(cfg *config.Loaded, s site) (*discovery.Responder, er
 		return nil, &Fault{Err: fmt.Errorf("cannot announce the name: %w", err), Advice: "see name and [discovery] in 'appliance config show'"}
 	}
 	return responder, nil
+}
+
+// names remembers which were won, by ourselves or through Avahi.
+func names(cfg *config.Loaded) *discovery.FileStore {
+	return discovery.NewFileStore(filepath.Join(cfg.State, namesFile))
 }
 
 // avahiRuns says whether an avahi-daemon runs in this network namespace: the
@@ -55,6 +60,9 @@ func aliases(cfg *config.Loaded) []discovery.Alias {
 	var list []discovery.Alias
 	for _, name := range cfg.Discovery.Aliases {
 		list = append(list, discovery.Alias{Name: name})
+	}
+	for _, name := range cfg.Discovery.CNAMEs {
+		list = append(list, discovery.Alias{Name: name, CNAME: true})
 	}
 	return list
 }
@@ -208,7 +216,7 @@ func (a *App) rename(before, next *config.Loaded) {
 		}
 		a.reannounce(before, next)
 	}
-	if !slices.Equal(before.Discovery.Aliases, next.Discovery.Aliases) {
+	if !slices.Equal(aliases(before), aliases(next)) {
 		if err := a.responder.SetAliases(aliases(next)...); err != nil {
 			a.log.Error("the aliases were not taken", "err", err)
 		}

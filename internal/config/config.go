@@ -55,10 +55,11 @@ type Discovery struct {
 	Enabled    bool     `toml:"enabled"`
 	Instance   string   `toml:"instance" doc:"How services are called in lists. Default: the name."`
 	Aliases    []string `toml:"aliases" doc:"Further names: [\"chat\"] makes chat.local this host too."`
+	CNAMEs     []string `toml:"cnames" doc:"Like aliases, as CNAME records; Windows does not follow these."`
 	Interfaces []string `toml:"interfaces" doc:"Default: every usable one."`
 	LLMNR      bool     `toml:"llmnr" doc:"Names for Windows without mDNS."`
 	NBNS       bool     `toml:"nbns" doc:"Names for very old Windows."`
-	Avahi      string   `toml:"avahi" oneof:"auto never" doc:"auto publishes through a running avahi-daemon instead of beside it."`
+	Avahi      string   `toml:"avahi" oneof:"auto own rename never" doc:"auto publishes through a running avahi-daemon, beside its own name; own under that; rename gives it ours."`
 }
 
 // HTTP is what the HTTP server is told.

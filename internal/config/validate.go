@@ -59,6 +59,7 @@ var rules = []rule{
 		return nil
 	}},
 	{"discovery.aliases", `names without .local, as in ["chat"]`, func(c *Config) error { return each(c.Discovery.Aliases, hostLabel) }},
+	{"discovery.cnames", `names without .local, as in ["old"]`, func(c *Config) error { return each(c.Discovery.CNAMEs, hostLabel) }},
 	{"discovery.interfaces", "names that 'ip link' shows", func(c *Config) error { return each(c.Discovery.Interfaces, interfaceName) }},
 	{"http.listen", `as in [":80", "127.0.0.1:8080"]`, listen},
 	{"http.allow_hosts", `host names without port, as in ["pi.example.org"]`, func(c *Config) error { return each(c.HTTP.AllowHosts, allowedHost) }},
