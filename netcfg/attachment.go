@@ -51,7 +51,7 @@ func (c *Configurator) attach(link Link) {
 		c: c, now: link, statics: make(map[netip.Prefix]*staticAddr), lostCarrier: time.Now(),
 		ifi: &net.Interface{Index: link.Index, Name: link.Name, MTU: link.MTU, HardwareAddr: link.MAC.HardwareAddr()},
 	}
-	c.link = a
+	c.link, c.told = a, nameService{}
 	if c.files.last.Link == link.Name {
 		a.originalMTU = c.files.last.MTU
 	}
@@ -220,6 +220,17 @@ func (a *attachment) disconnect() {
 	a.soliciting = nil
 	a.checking.abandon()
 	a.checking = nil
+}
+
+// wakeUp asks again for everything after the machine has slept. What is asked
+// begins with the next look.
+func (a *attachment) wakeUp(slept time.Duration) {
+	a.c.config.Log.Info("the machine has slept; asking whether the address still holds", "iface", a.now.Name, "for", slept)
+	a.disconnect()
+	if a.dhcp != nil {
+		a.dhcp.Slept(slept)
+		a.lease = a.dhcp.Status().Lease
+	}
 }
 
 func (a *attachment) listenARP(addr netip.Addr) (acd.Conn, error) {

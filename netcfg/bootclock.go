@@ -1,6 +1,9 @@
 package netcfg
 
 import (
+	"context"
+	"errors"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,12 +15,15 @@ type bootClock struct{ asleep time.Duration }
 
 func newBootClock() *bootClock { return &bootClock{asleep: timeAsleep()} }
 
-// slept says whether the machine has slept for more than a moment since the
-// last call.
-func (b *bootClock) slept() bool {
+// slept returns how long the machine has slept since the last call; 0 if that is
+// less than a moment.
+func (b *bootClock) slept() time.Duration {
 	asleep := timeAsleep()
-	longer := asleep-b.asleep > 2*time.Second
+	longer := asleep - b.asleep
 	b.asleep = asleep
+	if longer < 2*time.Second {
+		return 0
+	}
 	return longer
 }
 
@@ -27,4 +33,36 @@ func timeAsleep() time.Duration {
 		return 0
 	}
 	return time.Duration(boot.Nano() - mono.Nano())
+}
+
+// watchClock calls changed when the clock on the wall has been set, as the
+// kernel does after a sleep, until ctx ends (timerfd_create(2),
+// TFD_TIMER_CANCEL_ON_SET). Where that cannot be had it just returns: there is a
+// look each minute anyway.
+func watchClock(ctx context.Context, changed func()) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_REALTIME, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		return
+	}
+	timer := os.NewFile(uintptr(fd), "clock")
+	defer timer.Close()
+	defer context.AfterFunc(ctx, func() { _ = timer.Close() })()
+	never := unix.ItimerSpec{Value: unix.NsecToTimespec(time.Now().AddDate(100, 0, 0).UnixNano())}
+	raw, err := timer.SyscallConn()
+	if err != nil {
+		return
+	}
+	for {
+		var setErr error
+		err := raw.Control(func(fd uintptr) {
+			setErr = unix.TimerfdSettime(int(fd), unix.TFD_TIMER_ABSTIME|unix.TFD_TIMER_CANCEL_ON_SET, &never, nil)
+		})
+		if err != nil || setErr != nil {
+			return
+		}
+		if _, err := timer.Read(make([]byte, 8)); !errors.Is(err, unix.ECANCELED) {
+			return
+		}
+		changed()
+	}
 }

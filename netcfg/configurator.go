@@ -33,6 +33,7 @@ type Configurator struct {
 	jobs     context.Context // all that is started lives in it
 	kernel   *netlink.Handle
 	files    *stateFile
+	boot     *bootClock
 	settings Settings // in force: the configured ones, or those on trial
 	link     *attachment
 	trial    *trial
@@ -43,7 +44,9 @@ type Configurator struct {
 	leaving    bool   // we configured, and shall only observe: what is ours must go
 	failing    string // the last error of applying, to log it once
 	resolver   resolverFile
-	unresolved string // the last error of the resolver file, likewise
+	unresolved string      // the last error of the resolver file, likewise
+	told       nameService // what systemd-resolved knows, where the file is its
+	telling    *job        // nil if it is not being told just now
 
 	mu sync.Mutex // guards all following fields
 	// report is what Report returns, but for the state of the client.
@@ -152,7 +155,8 @@ func (c *Configurator) Run(ctx context.Context) error {
 func (c *Configurator) loop(ctx context.Context) {
 	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
-	boot := newBootClock()
+	c.boot = newBootClock()
+	c.start(func(ctx context.Context) { watchClock(ctx, func() { c.lookAfter(0) }) })
 	for first := true; ; {
 		select {
 		case <-ctx.Done():
@@ -170,9 +174,6 @@ func (c *Configurator) loop(ctx context.Context) {
 		case <-c.wake:
 			c.look(c.watcher.Latest())
 		case <-ticker.C:
-			if boot.slept() {
-				c.restart()
-			}
 			c.findOwner()
 			c.look(c.watcher.Latest())
 		}
@@ -199,6 +200,14 @@ func (c *Configurator) shutDown() {
 		c.workUntil(released)
 	}
 	c.link.disconnect()
+	if telling := c.telling; telling != nil {
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			telling.done.Wait()
+		}()
+		c.workUntil(told)
+	}
 }
 
 func (c *Configurator) workUntil(done <-chan struct{}) {
@@ -240,6 +249,9 @@ func (c *Configurator) lookAfter(d time.Duration) {
 
 // look takes in a snapshot: the interface may have come, gone or changed.
 func (c *Configurator) look(snapshot *Snapshot) {
+	if slept := c.boot.slept(); slept > 0 && c.link != nil {
+		c.link.wakeUp(slept)
+	}
 	present := 0
 	if c.link != nil {
 		present = c.link.now.Index
@@ -259,14 +271,6 @@ func (c *Configurator) look(snapshot *Snapshot) {
 	c.checkTrial()
 	if err := c.reconcile(); err != nil {
 		c.config.Log.Debug("reconciling failed", "err", err)
-	}
-}
-
-// restart asks again for everything, after the machine has slept.
-func (c *Configurator) restart() {
-	if c.link != nil {
-		c.config.Log.Info("the machine has slept; asking whether the address still holds", "iface", c.link.now.Name)
-		c.link.disconnect()
 	}
 }
 
@@ -371,6 +375,10 @@ func (c *Configurator) resolve(names nameService) {
 		return
 	}
 	err := c.resolver.write(names)
+	if managed, ok := errors.AsType[*ManagedError](err); ok && managed.Manager == systemdResolved && c.link != nil {
+		c.tellResolved(names)
+		return
+	}
 	c.logOnce(&c.unresolved, "cannot write the resolver file", err)
 	if errors.Is(err, errQuarrel) {
 		c.lookAfter(quarrelPause)

@@ -179,6 +179,29 @@ func TestReleaseOnStop(t *testing.T) {
 	}
 }
 
+// After a sleep the address is asked for again at once; a lease that has ended
+// meanwhile is not used any more.
+func TestSleep(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	server := n.dnsmasq("dhcp-host=" + deviceMAC + ",10.82.1.22")
+	d := n.start(Settings{Mode: ModeDHCP})
+	d.WaitOutput("to=bound", soon)
+	requests := strings.Count(server.Output(), "DHCPREQUEST(br0)")
+	d.tell("sleep 30s")
+	netnstest.Eventually(t, soon, "the question whether it still holds", func() bool {
+		return strings.Contains(d.Output(), "to=init-reboot") && strings.Count(server.Output(), "DHCPREQUEST(br0)") > requests
+	})
+	if strings.Contains(d.Output(), "- address") {
+		t.Error("the address went in between")
+	}
+	d.has("10.82.1.22/24", soon)
+
+	server.Stop()
+	d.tell("sleep 1h")
+	d.lacks("10.82.1.22/24", soon)
+}
+
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)

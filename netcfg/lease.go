@@ -1,6 +1,7 @@
 package netcfg
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"time"
@@ -55,8 +56,11 @@ func (a *attachment) bindLease(ctx context.Context, lease *dhcp4.Lease) error {
 	})
 }
 
+// leaseMTU is the MTU that the server says, 0 for the link's own.
 func (a *attachment) leaseMTU() int {
-	if a.c.settings.IgnoreMTU {
+	// A server may know of a narrow way, but not of what our link could do.
+	own := cmp.Or(a.originalMTU, a.now.MTU)
+	if a.c.settings.IgnoreMTU || a.lease.MTU > own {
 		return 0
 	}
 	return a.lease.MTU

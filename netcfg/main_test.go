@@ -2,6 +2,7 @@ package netcfg
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -72,7 +73,7 @@ func runProgram(ctx context.Context) error {
 	config.Hostname = "server22"
 	config.StateDir = os.Getenv("NETCFG_TEST_STATE")
 	config.ResolvConf = os.Getenv("NETCFG_TEST_RESOLV")
-	config.Owners = OwnerFinder{Root: config.StateDir, Bus: "unix:path=/nonexistent"}
+	config.Owners = OwnerFinder{Root: config.StateDir, Bus: cmp.Or(os.Getenv("NETCFG_TEST_BUS"), "unix:path=/nonexistent")}
 	config.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	configurator, err := New(config)
 	if err != nil {
@@ -111,6 +112,11 @@ func commandsFrom(in io.Reader, c *Configurator) {
 			id, via, _ := strings.Cut(rest, " ")
 			addr, _ := netip.ParseAddr(via)
 			err = c.Confirm(ctx, id, addr)
+		case "sleep":
+			var d time.Duration
+			if d, err = time.ParseDuration(rest); err == nil {
+				err = c.do(ctx, func() error { c.boot.asleep -= d; c.lookAfter(0); return nil })
+			}
 		case "reconfigure":
 			var settings Settings
 			if err = json.Unmarshal([]byte(rest), &settings); err == nil {

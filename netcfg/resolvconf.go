@@ -15,9 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrManaged is the error of writing a resolver file that another program
+// ManagedError is the error of writing a resolver file that another program
 // manages.
-var ErrManaged = errors.New("the resolver file belongs to another program")
+type ManagedError struct{ Path, Manager string }
+
+func (e *ManagedError) Error() string {
+	return fmt.Sprintf("%s is %s's: the resolver file belongs to another program", e.Path, e.Manager)
+}
 
 const (
 	// maxServers is as many as the C library looks at (MAXNS of resolv.h).
@@ -71,12 +75,12 @@ type resolverFile struct {
 // write replaces the file unless it says the same already; where there is
 // nothing to say, what was there before ours comes back. The first time, what
 // somebody else wrote is kept in the state folder. A link into a manager's
-// folder is left alone (ErrManaged), and so is an immutable file; any other link
+// folder is left alone (*ManagedError), and so is an immutable file; any other link
 // is followed, so that /etc/resolv.conf can point to a file that an unprivileged
 // daemon may replace.
 func (f *resolverFile) write(n nameService) error {
 	if manager := managerOfLink(f.path); manager != "" {
-		return fmt.Errorf("%s is %s's: %w", f.path, manager, ErrManaged)
+		return &ManagedError{f.path, manager}
 	}
 	if n.empty() {
 		return RestoreResolver(f.path, f.stateDir)

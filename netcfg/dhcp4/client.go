@@ -209,6 +209,18 @@ func (c *Client) listen(ctx context.Context) (Conn, error) {
 	}
 }
 
+// Slept tells a client that does not run that the machine has slept for a time
+// that the clock of timers does not know of: the lease is that much older.
+func (c *Client) Slept(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.status.Lease != nil {
+		older := *c.status.Lease
+		older.Obtained = older.Obtained.Add(-d)
+		c.status.Lease = &older
+	}
+}
+
 // enter changes the state that others see.
 func (c *Client) enter(state State) {
 	c.mu.Lock()

@@ -1,0 +1,104 @@
+package netcfg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// resolvedTime is what systemd-resolved may take to answer.
+const resolvedTime = 3 * time.Second
+
+// tellResolved gives the name servers to systemd-resolved, whose the resolver
+// file is, beside everything else. It takes NET_ADMIN, no more.
+func (c *Configurator) tellResolved(names nameService) {
+	if names.same(c.told) || c.telling != nil {
+		return // what is being told is compared again when it is done
+	}
+	index := c.link.now.Index
+	c.telling = c.start(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, resolvedTime)
+		defer cancel()
+		err := c.config.Owners.setResolved(ctx, index, names)
+		_ = c.do(c.jobs, func() error {
+			c.telling = nil
+			c.logOnce(&c.unresolved, "cannot tell systemd-resolved the name servers", err)
+			if err == nil {
+				c.told = names
+				c.lookAfter(0)
+			}
+			c.publish()
+			return nil
+		})
+	})
+}
+
+// setResolved sets the name servers of a link in systemd-resolved, or has it
+// forget them where there are none (org.freedesktop.resolve1(5)).
+func (f OwnerFinder) setResolved(ctx context.Context, link int, names nameService) error {
+	bus, err := f.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("connecting to D-Bus: %w", err)
+	}
+	defer bus.Close()
+	const service = "org.freedesktop.resolve1"
+	if !serviceIsHere(ctx, bus, service) {
+		return errors.New("systemd-resolved does not run, but the resolver file is its")
+	}
+	resolved := bus.Object(service, "/org/freedesktop/resolve1")
+	call := func(method string, args ...any) error {
+		if err := resolved.CallWithContext(ctx, service+".Manager."+method, 0, args...).Err; err != nil {
+			return fmt.Errorf("%s: %w", method, err)
+		}
+		return nil
+	}
+	index := int32(link)
+	if names.empty() {
+		return call("RevertLink", index)
+	}
+	return errors.Join(call("SetLinkDNS", index, resolvedServers(names.servers)),
+		call("SetLinkDomains", index, resolvedDomains(names.search)),
+		call("SetLinkDefaultRoute", index, true))
+}
+
+type resolvedServer struct {
+	Family  int32
+	Address []byte
+}
+
+func resolvedServers(addrs []netip.Addr) []resolvedServer {
+	servers := make([]resolvedServer, len(addrs))
+	for i, addr := range addrs {
+		servers[i] = resolvedServer{familyOf(addr), addr.AsSlice()}
+	}
+	return servers
+}
+
+func familyOf(addr netip.Addr) int32 {
+	if addr.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+type resolvedDomain struct {
+	Name      string
+	RouteOnly bool // not for completing short names
+}
+
+func resolvedDomains(search []string) []resolvedDomain {
+	domains := make([]resolvedDomain, len(search))
+	for i, name := range search {
+		domains[i] = resolvedDomain{Name: name}
+	}
+	return domains
+}
+
+func (n *nameService) same(other nameService) bool {
+	return slices.Equal(n.servers, other.servers) && slices.Equal(n.search, other.search)
+}
