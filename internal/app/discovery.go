@@ -146,12 +146,15 @@ func flagsOf(link netcfg.Link) net.Flags {
 }
 
 // publishable leaves out what others should not begin to use: addresses that
-// are still being checked, that are on their way out, and those that change
-// for privacy's sake.
+// are still being checked, that are on their way out, those that change for
+// privacy's sake, and a link-local one of ours beside a lease. Most machines
+// that have a lease too cannot reach that, and a resolver may pick it.
 func publishable(addrs []netcfg.Addr) []netip.Prefix {
+	leased := slices.ContainsFunc(addrs, func(a netcfg.Addr) bool { return netcfg.Origin(a.Protocol) == netcfg.FromLease && a.Usable() })
 	var list []netip.Prefix
 	for _, a := range addrs {
-		if a.Usable() && !a.Deprecated && !a.Temporary {
+		beside := leased && netcfg.Origin(a.Protocol) == netcfg.FromLinkLocal
+		if a.Usable() && !a.Deprecated && !a.Temporary && !beside {
 			list = append(list, a.Prefix)
 		}
 	}

@@ -28,3 +28,25 @@ func TestURLsBestFirst(t *testing.T) {
 		t.Errorf("urls = %q, want %q", got, want)
 	}
 }
+
+// A name must not lead to a link-local address that others with a lease, as
+// ours, cannot reach.
+func TestALinkLocalAddressIsNotPublishedBesideALease(t *testing.T) {
+	addr := func(cidr string, origin netcfg.Origin) netcfg.Addr {
+		return netcfg.Addr{Prefix: netip.MustParsePrefix(cidr), Protocol: int(origin)}
+	}
+	local, leased, static := addr("169.254.10.89/16", netcfg.FromLinkLocal), addr("192.168.1.22/24", netcfg.FromLease), addr("192.168.1.23/24", netcfg.FromSettings)
+	for name, test := range map[string]struct{ addrs, want []netcfg.Addr }{
+		"alone":           {[]netcfg.Addr{local}, []netcfg.Addr{local}},
+		"beside a lease":  {[]netcfg.Addr{local, leased}, []netcfg.Addr{leased}},
+		"beside a static": {[]netcfg.Addr{local, static}, []netcfg.Addr{local, static}},
+	} {
+		var want []netip.Prefix
+		for _, a := range test.want {
+			want = append(want, a.Prefix)
+		}
+		if got := publishable(test.addrs); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
