@@ -36,12 +36,20 @@ func (w *wiring) OnDisconnect(fn func(s *Socket, why Reason)) { w.onDisconnect.a
 // UseOutgoing puts a middleware before everything that is emitted here, once
 // per call of Emit, whatever the number of receivers, and before anything is
 // sent, until remove is called. An error is returned by that Emit and nothing
-// is sent.
-func (w *wiring) UseOutgoing(fn func(o *Outgoing) error) (remove func()) { return w.outgoing.add(fn) }
+// is sent. A nil fn is no middleware.
+func (w *wiring) UseOutgoing(fn func(o *Outgoing) error) (remove func()) {
+	if fn == nil {
+		return func() {}
+	}
+	return w.outgoing.add(fn)
+}
 
 // OnAnyOutgoing has fn see everything that is emitted here, before it is sent,
 // until remove is called.
 func (w *wiring) OnAnyOutgoing(fn func(o *Outgoing)) (remove func()) {
+	if fn == nil {
+		return func() {}
+	}
 	return w.UseOutgoing(func(o *Outgoing) error {
 		fn(o)
 		return nil

@@ -96,13 +96,13 @@ func (o Options) withDefaults() Options {
 	if len(o.Parsers) > plainCodec {
 		o.Parsers = o.Parsers[:plainCodec]
 	}
-	if o.ConnectTimeout == 0 {
+	if o.ConnectTimeout <= 0 {
 		o.ConnectTimeout = DefaultConnectTimeout
 	}
-	if o.MaxNamespaces == 0 {
+	if o.MaxNamespaces <= 0 {
 		o.MaxNamespaces = DefaultMaxNamespaces
 	}
-	if o.Backlog == 0 {
+	if o.Backlog <= 0 {
 		o.Backlog = DefaultBacklog
 	}
 	if o.Adapter == nil {

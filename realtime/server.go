@@ -106,9 +106,12 @@ func (s *Server) create(name string, parent *Parent) *Namespace {
 }
 
 // OfPattern returns a Parent that makes the namespaces whose names match, when
-// a client asks for one. The pattern should be anchored (^…$), and must not be
-// nil.
+// a client asks for one. The pattern should be anchored (^…$); nil matches
+// nothing.
 func (s *Server) OfPattern(pattern *regexp.Regexp) *Parent {
+	if pattern == nil {
+		return s.OfFunc(nil)
+	}
 	p := s.OfFunc(func(_ context.Context, name string, _ Value) bool { return pattern.MatchString(name) })
 	p.pattern = pattern
 	return p
@@ -117,8 +120,11 @@ func (s *Server) OfPattern(pattern *regexp.Regexp) *Parent {
 // OfFunc returns a Parent that makes the namespaces for which allow returns
 // true, when a client asks for one that is not there. auth is what the client
 // sent with its request. Parents are asked in the order in which they were
-// made.
+// made. A nil allow allows none.
 func (s *Server) OfFunc(allow func(ctx context.Context, name string, auth Value) bool) *Parent {
+	if allow == nil {
+		allow = func(context.Context, string, Value) bool { return false }
+	}
 	p := &Parent{server: s, allow: allow}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,6 +134,9 @@ func (s *Server) OfFunc(allow func(ctx context.Context, name string, auth Value)
 
 // OnNamespace has fn run for each namespace that is made from then on.
 func (s *Server) OnNamespace(fn func(*Namespace)) {
+	if fn == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.created = append(slices.Clip(s.created), fn)

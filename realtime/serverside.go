@@ -73,6 +73,9 @@ func serverSideArgs(event string, args []any) ([]Value, error) {
 // error there is none. Events of one namespace may be handled at the same
 // time.
 func (n *Namespace) OnServerSide(event string, fn func(args Args) (any, error)) {
+	if fn == nil {
+		return
+	}
 	n.remote.add(remoteHandler{event, fn})
 }
 

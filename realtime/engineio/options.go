@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -158,9 +159,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func setDefault[T comparable](v *T, d T) {
+// setDefault replaces what was not set, or makes no sense.
+func setDefault[T cmp.Ordered](v *T, d T) {
 	var zero T
-	if *v == zero {
+	if *v <= zero {
 		*v = d
 	}
 }
