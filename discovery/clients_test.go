@@ -45,6 +45,30 @@ func TestAvahiClient(t *testing.T) {
 	}
 }
 
+// systemd-resolved finds everything: the way of the other Linux desktops.
+func TestResolvedClient(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	d := c.device(2)
+	m := d.run(Config{Services: []Service{web()}, Aliases: []Alias{{Name: "chat"}}})
+	m.waitHeld(t)
+	time.Sleep(2100 * time.Millisecond) // nothing is announced any more
+	client := c.device(3).Resolved("MulticastDNS")
+	for _, tt := range []struct{ line, want string }{
+		{"resolvectl query -4 server22.local", "10.53.0.2"},
+		{"resolvectl query -6 server22.local", linkLocal(d.NS, "eth0").String()},
+		{"resolvectl query -4 chat.local", "10.53.0.2"},
+		{"resolvectl query 10.53.0.2", "server22.local"},
+		{"resolvectl service 'My Web' _http._tcp local", "server22.local:80"},
+	} {
+		out, code, took := client.Run(tt.line)
+		t.Logf("%4d ms  %s", took.Milliseconds(), tt.line)
+		if code != 0 || !strings.Contains(out, tt.want) || took > 2*time.Second {
+			t.Errorf("%s: exit %d after %v, without %q:\n%s", tt.line, code, took, tt.want, out)
+		}
+	}
+}
+
 // Avahi as the rival: whoever comes second gets another name.
 func TestAvahiRival(t *testing.T) {
 	t.Parallel()

@@ -1,21 +1,16 @@
 package llmnr
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
 	"server22.local/appliance/discovery"
-	"server22.local/appliance/internal/need"
 	"server22.local/appliance/internal/netnstest"
 )
 
@@ -113,63 +108,4 @@ func waitPhase(t *testing.T, r *Responder, phase Phase) {
 		}
 		return len(s.Links) > 0
 	})
-}
-
-// A shell runs commands beside a systemd-resolved of its own.
-type shell struct {
-	t   *testing.T
-	in  io.WriteCloser
-	out *bufio.Scanner
-}
-
-func (h *host) resolved() *shell {
-	h.t.Helper()
-	need.Root(h.t)
-	need.Command(h.t, "unshare", "mmdebstrap")
-	root, err := exec.Command("../../test/systemd/rootfs.sh").Output()
-	if err != nil {
-		h.t.Fatalf("making the root file system: %v", err)
-	}
-	cmd := h.Command("unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "sh", "testdata/resolved.sh", strings.TrimSpace(string(root)), h.t.TempDir())
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = w, w
-	if err := h.Start(cmd); err != nil {
-		h.t.Fatal(err)
-	}
-	w.Close()
-	h.t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		r.Close()
-	})
-	s := &shell{h.t, in, bufio.NewScanner(r)}
-	s.until("READY")
-	return s
-}
-
-// run runs a command line and returns what it printed, with its exit code.
-func (s *shell) run(line string) (out, code string) {
-	s.t.Helper()
-	fmt.Fprintln(s.in, line)
-	return s.until("EXIT ")
-}
-
-func (s *shell) until(prefix string) (before, rest string) {
-	s.t.Helper()
-	for s.out.Scan() {
-		if rest, ok := strings.CutPrefix(s.out.Text(), prefix); ok {
-			return before, rest
-		}
-		before += s.out.Text() + "\n"
-	}
-	s.t.Fatalf("the shell ended after:\n%s", before)
-	return "", ""
 }

@@ -18,24 +18,22 @@ func TestResolved(t *testing.T) {
 	l := newLAN(t)
 	server := l.host(2)
 	waitPhase(t, server.run(Config{}), Held)
-	client := l.host(3).resolved()
+	client := l.host(3).Resolved("LLMNR")
 	for _, tt := range []struct {
 		line, want string
-		code       string
+		code       int
 	}{
-		{"resolvectl query server22", "acquired via protocol LLMNR", "0"}, // in the family that is faster,
-		{"resolvectl query -4 server22", "10.53.0.2", "0"},
-		{"resolvectl query -6 server22", "fe80::", "0"},
-		{"resolvectl query -4 SERVER22", "10.53.0.2", "0"},
-		{"resolvectl query 10.53.0.2", "server22", "0"},
-		{"resolvectl query -t TXT server22", "does not have any RR of the requested type", "1"},
+		{"resolvectl query server22", "acquired via protocol LLMNR", 0}, // in the family that is faster,
+		{"resolvectl query -4 server22", "10.53.0.2", 0},
+		{"resolvectl query -6 server22", "fe80::", 0},
+		{"resolvectl query -4 SERVER22", "10.53.0.2", 0},
+		{"resolvectl query 10.53.0.2", "server22", 0},
+		{"resolvectl query -t TXT server22", "does not have any RR of the requested type", 1},
 	} {
-		began := time.Now()
-		out, code := client.run(tt.line)
-		took := time.Since(began)
+		out, code, took := client.Run(tt.line)
 		t.Logf("%4d ms  %s", took.Milliseconds(), tt.line)
 		if code != tt.code || !strings.Contains(out, tt.want) || took > 2*time.Second {
-			t.Errorf("%s: exit %s after %v, want %s with %q:\n%s", tt.line, code, took, tt.code, tt.want, out)
+			t.Errorf("%s: exit %d after %v, want %d with %q:\n%s", tt.line, code, took, tt.code, tt.want, out)
 		}
 	}
 }
