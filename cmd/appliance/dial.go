@@ -11,7 +11,8 @@ import (
 	"server22.local/appliance/discovery/browse"
 )
 
-// lookFor is how long the network is asked for a name under .local.
+// lookFor is how long the network is asked for a name under .local that nobody
+// answers for.
 const lookFor = 2 * time.Second
 
 // dial connects to a host. Names under .local that the system cannot resolve,
@@ -34,21 +35,15 @@ func isLocalName(host string) bool {
 func dialFound(ctx context.Context, network, host, port string) (net.Conn, error) {
 	look, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
-	services, err := browse.Services(look, pagesType)
+	addrs, err := browse.Host(look, host)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("looking for %s: %w", host, err)
 	}
-	err = fmt.Errorf("nobody on this network is called %s", host)
-	for _, s := range services {
-		if !strings.EqualFold(s.Host, strings.TrimSuffix(host, ".")) {
-			continue
-		}
-		for _, a := range s.Addrs {
-			var d net.Dialer
-			var conn net.Conn
-			if conn, err = d.DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
-				return conn, nil
-			}
+	for _, a := range addrs {
+		var d net.Dialer
+		var conn net.Conn
+		if conn, err = d.DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
+			return conn, nil
 		}
 	}
 	return nil, err

@@ -33,17 +33,23 @@ const (
 	maxQuestion = 1440
 )
 
+// catcher takes what packets say, and returns what is still missing. Askers of
+// several interfaces call it at the same time.
+type catcher interface {
+	enter(m *wire.Message, iface string) []wanted
+}
+
 // asker asks on one interface in one family.
 type asker struct {
 	conn  *net.UDPConn
 	group *net.UDPAddr
 	iface string
-	found *catalog
+	found catcher
 	build wire.Builder
 	asked map[string]bool // what was asked beyond the type, once each
 }
 
-func newAsker(i discovery.Interface, f family, found *catalog) (*asker, error) {
+func newAsker(i discovery.Interface, f family, found catcher) (*asker, error) {
 	conn, err := net.ListenUDP(f.network, nil)
 	if err != nil {
 		return nil, err
@@ -78,7 +84,7 @@ func bind(conn *net.UDPConn, f family, index int) error {
 }
 
 // run asks and listens until the context ends.
-func (a *asker) run(ctx context.Context, question wire.Name) {
+func (a *asker) run(ctx context.Context, questions ...wanted) {
 	defer a.conn.Close()
 	stop := context.AfterFunc(ctx, func() { a.conn.Close() })
 	defer stop()
@@ -86,7 +92,7 @@ func (a *asker) run(ctx context.Context, question wire.Name) {
 	packet := make([]byte, maxPacket)
 	for ctx.Err() == nil {
 		if len(left) > 0 && !time.Now().Before(next) {
-			a.ask(question, wire.TypePTR)
+			a.ask(questions...)
 			clear(a.asked) // what was not answered is asked again, too
 			if left = left[1:]; len(left) > 0 {
 				next = next.Add(left[0])
@@ -119,13 +125,16 @@ func (a *asker) take(packet []byte) {
 	for _, want := range a.found.enter(&m, a.iface) {
 		if key := fmt.Sprint(want.typ, want.name.Fold()); !a.asked[key] {
 			a.asked[key] = true
-			a.ask(want.name, want.typ)
+			a.ask(want)
 		}
 	}
 }
 
-func (a *asker) ask(name wire.Name, typ uint16) {
-	a.build.Reset(1, 0, maxQuestion)
-	a.build.Question(name, typ, wire.ClassIN)
+// ask sends all questions in one packet.
+func (a *asker) ask(questions ...wanted) {
+	a.build.Reset(uint16(len(questions)), 0, maxQuestion)
+	for _, q := range questions {
+		a.build.Question(q.name, q.typ, wire.ClassIN)
+	}
 	_, _ = a.conn.WriteToUDP(a.build.Bytes(), a.group) // asked again in a moment
 }

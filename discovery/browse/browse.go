@@ -47,10 +47,10 @@ func Services(ctx context.Context, typ string) ([]Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("browsing for %s: %w", typ, err)
 	}
-	interfaces := slices.DeleteFunc(all, func(i discovery.Interface) bool { return !i.Usable() || !discovery.DefaultFilter(i) })
+	interfaces := usable(all)
 	found := newCatalog(typ, question)
 	var group errgroup.Group
-	if !ask(ctx, &group, interfaces, question, found) {
+	if !ask(ctx, &group, interfaces, found, wanted{question, wire.TypePTR}) {
 		return nil, ErrNoInterface
 	}
 	for _, traffic := range []zeroconf.IPType{zeroconf.IPv4, zeroconf.IPv6} {
@@ -60,15 +60,20 @@ func Services(ctx context.Context, typ string) ([]Service, error) {
 	return found.services(), nil
 }
 
+// usable are the interfaces that are asked on.
+func usable(all []discovery.Interface) []discovery.Interface {
+	return slices.DeleteFunc(all, func(i discovery.Interface) bool { return !i.Usable() || !discovery.DefaultFilter(i) })
+}
+
 // ask starts an asker for each interface in each family, and says whether
 // there is any.
-func ask(ctx context.Context, group *errgroup.Group, interfaces []discovery.Interface, question wire.Name, found *catalog) bool {
+func ask(ctx context.Context, group *errgroup.Group, interfaces []discovery.Interface, found catcher, questions ...wanted) bool {
 	open := false
 	for _, i := range interfaces {
 		for _, family := range []family{ipv4Family, ipv6Family} {
 			if a, err := newAsker(i, family, found); err == nil {
 				open = true
-				group.Go(func() error { a.run(ctx, question); return nil })
+				group.Go(func() error { a.run(ctx, questions...); return nil })
 			}
 		}
 	}

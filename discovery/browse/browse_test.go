@@ -3,6 +3,7 @@ package browse
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,5 +148,35 @@ func TestEntryNames(t *testing.T) {
 		if got := unescape(text); got != want {
 			t.Errorf("%s is %q, not %q", text, got, want)
 		}
+	}
+}
+
+// Host keeps what the first answer says of the name, and of no other.
+func TestHostKeepsItsAddresses(t *testing.T) {
+	name := wire.MustName("Kitchen", "local")
+	answered := 0
+	h := &host{name: name.Fold(), answered: func() { answered++ }}
+	take := func(packet []byte) {
+		t.Helper()
+		var m wire.Message
+		if err := m.Unpack(packet); err != nil {
+			t.Fatal(err)
+		}
+		h.enter(&m, "eth0")
+	}
+	take(response(
+		record(wire.Answer, wire.MustName("other", "local"), wire.TypeA, 120, "\x0a\x00\x00\x04"),
+		record(wire.Answer, name, wire.TypeA, 0, "\x0a\x00\x00\x03"), // a goodbye
+	))
+	if answered != 0 {
+		t.Error("another host's answer was taken")
+	}
+	take(response(
+		record(wire.Answer, name, wire.TypeA, 120, "\x0a\x00\x00\x02"),
+		record(wire.Additional, wire.MustName("kitchen", "local"), wire.TypeAAAA, 120, string(netip.MustParseAddr("fe80::1").AsSlice())),
+	))
+	want := []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fe80::1%eth0")}
+	if answered != 1 || !slices.Equal(h.addrs, want) {
+		t.Errorf("%v after %d answers; want %v after 1", h.addrs, answered, want)
 	}
 }
