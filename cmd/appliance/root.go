@@ -6,7 +6,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -29,12 +31,25 @@ func execute(args []string) int {
 	defer stop()
 	inv := &invocation{out: os.Stdout, err: os.Stderr, in: os.Stdin}
 	root := newRoot(inv)
-	root.SetArgs(args)
+	root.SetArgs(allowNegative(args))
 	if err := root.ExecuteContext(ctx); err != nil {
 		report(inv.err, err)
 		return exitCode(err)
 	}
 	return exitOK
+}
+
+// negative is what a sensor in the cold publishes.
+var negative = regexp.MustCompile(`^-\.?[0-9]`)
+
+// allowNegative lets `appliance pub lab/temp -5` mean what it says: no flag of
+// pub is a digit, so what begins like one is the value, which goes behind all flags.
+func allowNegative(args []string) []string {
+	i := slices.IndexFunc(args, negative.MatchString)
+	if !slices.Contains(args, "pub") || slices.Contains(args, "--") || i < 0 {
+		return args
+	}
+	return append(slices.Delete(slices.Clone(args), i, i+1), "--", args[i])
 }
 
 // newRoot returns the whole command tree. `appliance` alone is `appliance run`.

@@ -111,8 +111,12 @@ func (a *App) storeFault(err error) {
 		a.health.Clear("store")
 		return
 	}
+	why := err.Error()
+	if errors.Is(err, syscall.ENOSPC) {
+		why = "the disk is full"
+	}
 	a.health.Set(health.Condition{
-		ID: "store", Code: health.DiskRefuses, Severity: health.Error, Text: "messages are not stored: " + err.Error(),
+		ID: "store", Code: health.DiskRefuses, Severity: health.Error, Text: "messages are not stored: " + why,
 		Hint: fmt.Sprintf("make room: 'df -h %s' shows how full the disk is", a.cfg().State),
 	})
 }

@@ -74,6 +74,13 @@ func checkText(text string) error {
 	return nil
 }
 
+func checkLimit(limit int) error {
+	if limit < 0 {
+		return bad("bad_limit", "leave it out, or name a number of messages", "the limit is less than nothing")
+	}
+	return nil
+}
+
 func checkID(id string) error {
 	if utf8.RuneCountInString(id) > maxID {
 		return bad("bad_id", "a random token will do", "the id is longer than %d characters", maxID)

@@ -285,6 +285,9 @@ type messages struct {
 }
 
 func (c *Chat) history(ctx context.Context, s *realtime.Socket, p Page) (messages, error) {
+	if err := checkLimit(p.Limit); err != nil {
+		return messages{}, err
+	}
 	if _, _, _, err := c.member(s, p.Room); err != nil {
 		found, err := c.Messages(ctx, p) // a room that is open to all
 		return messages{found}, err
@@ -300,6 +303,9 @@ type query struct {
 }
 
 func (c *Chat) find(ctx context.Context, s *realtime.Socket, q query) (messages, error) {
+	if err := checkLimit(q.Limit); err != nil {
+		return messages{}, err
+	}
 	rooms := c.RoomsOf(s)
 	if q.Room != "" {
 		if !slices.Contains(rooms, q.Room) {

@@ -2,6 +2,7 @@ const { execFile, spawn } = require("node:child_process");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
+const WebSocket = require("ws");
 const { accessible, assert, check, fits, phone, play, until, url } = require("./stage.js");
 
 const here = new URL(url);
@@ -100,6 +101,49 @@ play(async ({ person }) => {
     await watches("/usr/bin/python3", [file("watch.py", await example("watch", "Python"))], "lab/python", "lab/python 7");
     const chat = await run("/usr/bin/python3", [file("chat.py", await example("speak", "Python"))], 20000);
     assert(chat.stdout.includes("seq"), chat.stderr.split("\n").slice(-3).join(" ") + chat.stdout);
+  });
+
+  await check("Go: publish, watch", async () => {
+    const build = async (name) => {
+      const program = path.join(folder, name);
+      // In the module's folder, so that the imports are those of this tree.
+      const built = await run("go", ["build", "-C", path.join(__dirname, "..", "..", ".."), "-o", program, file("example.go", await example(name, "Go"))], 80000);
+      assert(!built.error, built.stderr);
+      return program;
+    };
+    const published = await run(await build("publish"), []);
+    assert(published.stderr.includes("seq:"), published.stderr + published.stdout);
+    await watches(await build("watch"), [], "lab/go", "lab/go 7");
+  });
+
+  // The sketches are for machines that we do not have: what their libraries
+  // send is said byte for byte, with what stands in the sketch.
+  const frames = async (path, hello, sketch, pattern) => {
+    const literal = sketch.match(pattern)[1];
+    const text = literal.replaceAll(/" \+ String\([^"]*\) \+ "/g, "36.5").replaceAll('\\"', '"');
+    JSON.parse(text.slice(text.search(/[[{]/)));
+    const heard = [];
+    const ws = new WebSocket(`ws://${here.host}${path}`);
+    ws.onmessage = ({ data }) => heard.push(data);
+    await new Promise((open, failed) => { ws.onopen = open; ws.onerror = failed; });
+    if (hello) {
+      await until("the server's hello", () => heard.some((m) => m[0] === "0"));
+      ws.send(hello);
+      await until("the server's welcome", () => heard.some((m) => m.startsWith("40")));
+    }
+    ws.send((hello ? "42" : "") + text);
+    await until("the value is there", async () => (await (await fetch(url + "/api/v1/topics/lab/temp")).text()) === "36.5");
+    ws.close();
+  };
+
+  await check("ESP32, Socket.IO: the frames of its library", async () => {
+    await fetch(url + "/api/v1/topics/lab/temp", { method: "DELETE" });
+    await frames("/socket.io/?EIO=4&transport=websocket", "40/", await example("publish", "ESP32, Socket.IO"), /sendEVENT\("(.*)"\);/);
+  });
+
+  await check("ESP32, WebSocket: the frame", async () => {
+    await fetch(url + "/api/v1/topics/lab/temp", { method: "DELETE" });
+    await frames("/ws", "", await example("publish", "ESP32, WebSocket"), /message = "(.*)";/);
   });
 
   await check("Browser: the plain WebSocket", async () => {
