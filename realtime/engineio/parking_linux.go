@@ -10,10 +10,17 @@ import (
 	"time"
 )
 
-// parkAfter is how long a connection must have been silent before its
-// goroutine is let go: long enough that a conversation is not interrupted, and
-// short enough that many who connect at once do not all hold a stack.
-const parkAfter = 250 * time.Millisecond
+const (
+	// parkAfter is how long a new connection must be silent before its
+	// goroutine is let go: short enough that many who connect at once do not
+	// all hold a stack.
+	parkAfter = 250 * time.Millisecond
+	// parkAgain is the same for one that came back from the parking. To read a
+	// message there costs several times what a goroutine that waits would need,
+	// so those that say something every few seconds keep theirs. It must be
+	// well below the interval of heartbeats, which are no conversation.
+	parkAgain = 5 * time.Second
+)
 
 // parking spares idle WebSockets their goroutines. A connection from which
 // nothing came for a while is given to an epoll set, which is watched by one
@@ -24,12 +31,14 @@ const parkAfter = 250 * time.Millisecond
 // Only connections that owe nothing are parked: no frame is half read, no
 // farewell is being waited for.
 type parking struct {
-	mu    sync.Mutex // guards all following, and the parked of every conn
-	after time.Duration
+	start time.Time // all times below are counted from then
 
-	awake []*conn // those with a reader
+	mu           sync.Mutex // guards all following, and the parked of every conn
+	after, again time.Duration
+
+	awake []awake // those with a reader
 	timer *time.Timer
-	ticks uint32 // how often it fired
+	next  time.Duration // when it fires
 
 	set    *os.File // the epoll set; nil while nobody is parked
 	rc     syscall.RawConn
@@ -40,18 +49,28 @@ type parking struct {
 	count  int
 }
 
-// parked is a connection's place in parking.
-type parked struct {
-	awake  int    // index in parking.awake, plus one
-	slot   int32  // index in parking.slots, plus one
-	epoch  uint32 // the set that its descriptor was added to
-	asked  bool   // the reader was woken in order to be let go
-	final  bool   // never park again
-	before uint32 // conn.reads as the last sweep saw it
-	since  uint32 // parking.ticks when it was parked
+// awake is a connection with a reader.
+type awake struct {
+	c     *conn
+	due   time.Duration // when to look whether it has been silent
+	reads uint32        // conn.reads as it was when due was set
 }
 
-func newParking() *parking { return &parking{after: parkAfter} }
+// parked is a connection's place in parking.
+type parked struct {
+	awake int32         // index in parking.awake, plus one
+	slot  int32         // index in parking.slots, plus one
+	epoch uint32        // the set that its descriptor was added to
+	asked bool          // the reader was woken in order to be let go
+	final bool          // never park again
+	since time.Duration // when it was parked last
+}
+
+func newParking() *parking {
+	return &parking{start: time.Now(), after: parkAfter, again: parkAgain}
+}
+
+func (p *parking) now() time.Duration { return time.Since(p.start) }
 
 // enter lists a connection whose reader starts.
 func (p *parking) enter(c *conn) {
@@ -60,19 +79,32 @@ func (p *parking) enter(c *conn) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.enterLocked(c)
+	p.enterLocked(c, p.now())
 }
 
-func (p *parking) enterLocked(c *conn) {
-	p.awake = append(p.awake, c)
-	c.parked.awake = len(p.awake)
-	if len(p.awake) > 1 {
-		return
+func (p *parking) enterLocked(c *conn, now time.Duration) {
+	due := now + p.patience(c)
+	p.awake = append(p.awake, awake{c, due, c.reads.Load()})
+	c.parked.awake = int32(len(p.awake))
+	if len(p.awake) == 1 || due < p.next {
+		p.sweepAt(due, now)
 	}
+}
+
+// patience is how long the connection may be silent with a reader.
+func (p *parking) patience(c *conn) time.Duration {
+	if c.parked.since == 0 {
+		return p.after
+	}
+	return p.again
+}
+
+func (p *parking) sweepAt(at, now time.Duration) {
+	p.next = at
 	if p.timer == nil {
-		p.timer = time.AfterFunc(p.after, p.sweep)
+		p.timer = time.AfterFunc(at-now, p.sweep)
 	} else {
-		p.timer.Reset(p.after)
+		p.timer.Reset(at - now)
 	}
 }
 
@@ -93,9 +125,9 @@ func (p *parking) leaveLocked(c *conn) {
 	}
 	last := p.awake[len(p.awake)-1]
 	p.awake[i] = last
-	last.parked.awake = i + 1
+	last.c.parked.awake = i + 1
 	c.parked.awake = 0
-	p.awake[len(p.awake)-1] = nil
+	p.awake[len(p.awake)-1] = awake{}
 	p.awake = p.awake[:len(p.awake)-1]
 	if len(p.awake) == 0 {
 		p.timer.Stop()
@@ -106,18 +138,29 @@ func (p *parking) leaveLocked(c *conn) {
 func (p *parking) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ticks++
-	for _, c := range p.awake {
-		reads := c.reads.Load()
-		if reads == c.parked.before && !c.parked.final && !c.parked.asked {
-			c.parked.asked = true
-			c.nc.SetReadDeadline(time.Unix(1, 0)) // fails if closed, which the reader sees
+	now := p.now()
+	next := now + p.again
+	for i := range p.awake {
+		a := &p.awake[i]
+		if a.due <= now {
+			p.look(a, now)
 		}
-		c.parked.before = reads
+		next = min(next, a.due)
 	}
 	if len(p.awake) > 0 {
-		p.timer.Reset(p.after)
+		p.sweepAt(max(next, now+p.after), now) // one for many
 	}
+}
+
+// look asks the reader of a connection that is due to let it go, unless
+// something has come.
+func (p *parking) look(a *awake, now time.Duration) {
+	c, reads := a.c, a.c.reads.Load()
+	if reads == a.reads && !c.parked.final && !c.parked.asked {
+		c.parked.asked = true
+		c.nc.SetReadDeadline(time.Unix(1, 0)) // fails if closed, which the reader sees
+	}
+	a.reads, a.due = reads, now+p.patience(c)
 }
 
 // asked says whether the deadline that the reader met was set by sweep, and
@@ -149,7 +192,7 @@ func (p *parking) park(c *conn) bool {
 		p.closeIfEmpty()
 		return false
 	}
-	c.parked.since = p.ticks
+	c.parked.since = p.now()
 	p.leaveLocked(c)
 	return true
 }
@@ -270,15 +313,16 @@ func (p *parking) wake(set *os.File, events []syscall.EpollEvent, woken []*conn)
 	if p.set != set {
 		return nil
 	}
+	now := p.now()
 	for _, ev := range events {
 		c := p.slots[ev.Fd]
 		if c == nil || int32(p.rounds[ev.Fd]) != ev.Pad {
 			continue // released meanwhile
 		}
 		p.vacate(c)
-		p.enterLocked(c)
+		p.enterLocked(c, now)
 		// One that was silent for long is likely to be so again.
-		c.quiet = p.ticks-c.parked.since > 1
+		c.quiet = now-c.parked.since > p.again
 		woken = append(woken, c)
 	}
 	return woken
@@ -308,7 +352,7 @@ func (p *parking) release(c *conn, deadline time.Time) {
 		return
 	}
 	p.vacate(c)
-	p.enterLocked(c)
+	p.enterLocked(c, p.now())
 	p.closeIfEmpty()
 	go c.readLoop()
 }

@@ -37,7 +37,7 @@ func (b *bench) wantParked(want int) {
 
 func parkingBench(t *testing.T, o Options, all *sessions) *bench {
 	b := overTCP(t, o, all.accept)
-	b.engine.parking.after = 5 * time.Millisecond
+	b.engine.parking.after, b.engine.parking.again = 5*time.Millisecond, 5*time.Millisecond
 	return b
 }
 
@@ -103,6 +103,23 @@ func TestParking(t *testing.T) {
 	b.wantParked(0)
 }
 
+// TestTalkersKeepTheirReader: who says something soon after having been parked
+// is not parked again at once.
+func TestTalkersKeepTheirReader(t *testing.T) {
+	all := newSessions(t, echo)
+	b := parkingBench(t, Options{}, all)
+	b.engine.parking.again = time.Hour
+	c := b.connect(WebSocket)
+	b.wantParked(1)
+	for range 3 {
+		c.say("word")
+		c.wantMessages("word")
+		if awake, parked, watching := b.engine.parking.counts(); awake != 1 || parked != 0 {
+			t.Fatalf("%d awake, %d parked, watching: %t", awake, parked, watching)
+		}
+	}
+}
+
 // TestParkedHeartbeats keeps parked sessions alive, each pong being read by a
 // reader that parks again at once.
 func TestParkedHeartbeats(t *testing.T) {
@@ -135,7 +152,7 @@ func TestParkedHeartbeats(t *testing.T) {
 func TestParkingChurn(t *testing.T) {
 	all := newSessions(t, echo)
 	b := overTCP(t, Options{}, all.accept)
-	b.engine.parking.after = 50 * time.Microsecond
+	b.engine.parking.after, b.engine.parking.again = 50*time.Microsecond, 50*time.Microsecond
 	var wg sync.WaitGroup
 	for w := range 16 {
 		wg.Go(func() {
