@@ -85,38 +85,6 @@ func (a *attachment) resume() {
 	}
 }
 
-// findOwner looks who else configures the interface, and lets go of it if
-// somebody does.
-func (c *Configurator) findOwner() {
-	a := c.link
-	if a == nil {
-		return
-	}
-	owner, owned := c.config.Owners.Find(c.jobs, c.watcher.Latest(), a.now)
-	switch {
-	case !owned && a.owner != nil:
-		c.config.Log.Info("nobody else configures the interface any more", "iface", a.now.Name)
-		a.owner = nil
-	case owned && a.owner == nil:
-		a.yield(owner)
-	}
-}
-
-// yield leaves the interface to its owner. A leased address stays until it
-// expires: the owner may well have been given the same one. The rest of what is
-// ours goes, lest it contradict the owner.
-func (a *attachment) yield(owner Owner) {
-	a.owner = &owner
-	if a.c.settings.Mode == ModeObserve {
-		return
-	}
-	a.disconnect()
-	a.c.letGo(a)
-	a.lease, a.linkLocal, a.confirmed = nil, netip.Addr{}, false
-	a.c.config.Log.Warn("another program configures the interface; only observing it",
-		"iface", a.now.Name, "owner", owner.Name, "evidence", owner.Evidence, "hand_over", owner.HandOver)
-}
-
 // upGrace is how long an interface that somebody took down is left alone.
 const upGrace = 2 * time.Second
 
@@ -153,32 +121,6 @@ func (a *attachment) follow(link Link, snapshot *Snapshot) {
 		a.disconnect()
 	}
 	a.solicit()
-}
-
-// meddled says that somebody else may have begun to configure the interface: an
-// address or a way to elsewhere has come that is not ours, or a route of a DHCP
-// client.
-func (a *attachment) meddled(snapshot *Snapshot) bool {
-	before := a.strangers
-	a.strangers = a.foreign(snapshot)
-	news := slices.ContainsFunc(a.strangers, func(p netip.Prefix) bool { return !slices.Contains(before, p) })
-	return news || a.c.config.Owners.dhcpRoute(a.c.jobs, snapshot, a.now) != ""
-}
-
-// foreign are the addresses of IPv4 that others have given to the interface, and
-// the destinations of their routes.
-func (a *attachment) foreign(snapshot *Snapshot) (list []netip.Prefix) {
-	for _, addr := range a.now.Addrs {
-		if addr.Prefix.Addr().Is4() && !ours(addr.Protocol) && !slices.Contains(a.c.files.last.Addrs, addr.Prefix) {
-			list = append(list, addr.Prefix)
-		}
-	}
-	for _, route := range snapshot.RoutesOf(a.now.Index) {
-		if route.Dst.Addr().Is4() && route.Gateway.IsValid() && !ours(route.Protocol) {
-			list = append(list, route.Dst)
-		}
-	}
-	return list
 }
 
 // connect starts what runs while there is carrier.
@@ -274,40 +216,4 @@ func (a *attachment) desired(observed *Snapshot, kept state) Desired {
 	}
 	a.keepMTU(&d, observed)
 	return d
-}
-
-// keepMTU remembers the MTU before the first change, and wants it back when
-// nobody wants another any more.
-func (a *attachment) keepMTU(d *Desired, observed *Snapshot) {
-	link, _ := observed.LinkByIndex(a.now.Index)
-	switch {
-	case d.MTU != 0 && d.MTU != link.MTU && a.originalMTU == 0:
-		a.originalMTU = link.MTU
-	case d.MTU == 0 && a.originalMTU != 0:
-		d.MTU = a.originalMTU
-		if link.MTU == a.originalMTU {
-			a.originalMTU = 0
-		}
-	}
-}
-
-// settled says that what the interface has now is not just the beginning.
-func (a *attachment) settled() bool {
-	return a.c.settings.Mode != ModeDHCP || a.leased || a.linkLocal.IsValid()
-}
-
-// nameService is what the resolver file should say.
-func (a *attachment) nameService() (n nameService) {
-	if a.c.settings.Mode == ModeStatic {
-		n.add(a.c.settings.Static.DNS, a.c.settings.Static.Search)
-	}
-	if a.lease != nil {
-		search := a.lease.Search
-		if len(search) == 0 && a.lease.Domain != "" {
-			search = []string{a.lease.Domain}
-		}
-		n.add(a.lease.DNS, search)
-	}
-	n.add(a.now.RouterDNS.Servers, a.now.RouterDNS.Search)
-	return n
 }

@@ -359,32 +359,6 @@ func (c *Configurator) record(desired Desired) state {
 	return s
 }
 
-// writeResolver brings the resolver file up to date. As long as it is not known
-// what will come, the file of the last run stays.
-func (c *Configurator) writeResolver() {
-	if c.link == nil {
-		return
-	}
-	if names := c.link.nameService(); !names.empty() || c.link.settled() {
-		c.resolve(names)
-	}
-}
-
-func (c *Configurator) resolve(names nameService) {
-	if c.config.ResolvConf == "" {
-		return
-	}
-	err := c.resolver.write(names)
-	if managed, ok := errors.AsType[*ManagedError](err); ok && managed.Manager == systemdResolved && c.link != nil {
-		c.tellResolved(names)
-		return
-	}
-	c.logOnce(&c.unresolved, "cannot write the resolver file", err)
-	if errors.Is(err, errQuarrel) {
-		c.lookAfter(quarrelPause)
-	}
-}
-
 // logOnce logs an error when it comes or changes, and its end.
 func (c *Configurator) logOnce(last *string, what string, err error) {
 	text := ""

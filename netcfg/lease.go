@@ -1,7 +1,6 @@
 package netcfg
 
 import (
-	"cmp"
 	"context"
 	"net/netip"
 	"time"
@@ -54,14 +53,4 @@ func (a *attachment) bindLease(ctx context.Context, lease *dhcp4.Lease) error {
 		}
 		return a.reconcileFor(lease.Prefix)
 	})
-}
-
-// leaseMTU is the MTU that the server says, 0 for the link's own.
-func (a *attachment) leaseMTU() int {
-	// A server may know of a narrow way, but not of what our link could do.
-	own := cmp.Or(a.originalMTU, a.now.MTU)
-	if a.c.settings.IgnoreMTU || a.lease.MTU > own {
-		return 0
-	}
-	return a.lease.MTU
 }

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,41 +26,6 @@ const (
 	// backupName keeps, in the state folder, the file that was there before ours.
 	backupName = "resolv.conf.original"
 )
-
-// nameService is what goes into the resolver file.
-type nameService struct {
-	servers []netip.Addr
-	search  []string
-}
-
-// add appends what is not there yet.
-func (n *nameService) add(servers []netip.Addr, search []string) {
-	for _, server := range servers {
-		if !slices.Contains(n.servers, server) {
-			n.servers = append(n.servers, server)
-		}
-	}
-	for _, domain := range search {
-		if domain = strings.TrimSuffix(domain, "."); domain != "" && !slices.Contains(n.search, domain) {
-			n.search = append(n.search, domain)
-		}
-	}
-}
-
-func (n *nameService) empty() bool { return len(n.servers) == 0 && len(n.search) == 0 }
-
-// file is the text of resolv.conf(5).
-func (n *nameService) file() []byte {
-	var b bytes.Buffer
-	fmt.Fprintln(&b, resolverMark)
-	if len(n.search) > 0 {
-		fmt.Fprintln(&b, "search", strings.Join(n.search, " "))
-	}
-	for _, server := range n.servers[:min(len(n.servers), maxServers)] {
-		fmt.Fprintln(&b, "nameserver", server)
-	}
-	return b.Bytes()
-}
 
 // resolverFile is the file that we write.
 type resolverFile struct {

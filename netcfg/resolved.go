@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -97,8 +96,4 @@ func resolvedDomains(search []string) []resolvedDomain {
 		domains[i] = resolvedDomain{Name: name}
 	}
 	return domains
-}
-
-func (n *nameService) same(other nameService) bool {
-	return slices.Equal(n.servers, other.servers) && slices.Equal(n.search, other.search)
 }

@@ -59,37 +59,47 @@ func (s *session) rebooting(old *Lease) step {
 	return func(ctx context.Context) step {
 		s.enter(Rebooting)
 		s.open()
-		waits := s.backoff()
-		for end := time.Now().Add(rebootTime); time.Now().Before(end); {
-			sent := time.Now()
-			s.broadcast(s.newReboot(old.Prefix.Addr()))
-			until := earlier(end, sent.Add(waits()))
-			for done := false; !done; {
-				e := s.next(ctx, until)
-				switch {
-				case ctx.Err() != nil:
-					return nil
-				case e.answer != nil && e.answer.kind == dhcpv4.MessageTypeNak:
-					s.refused(e.answer)
-					s.drop(ctx)
-					return s.selecting
-				case e.answer != nil:
-					if lease := s.granted(e.answer, old, sent); lease != nil {
-						return s.checking(lease)
-					}
-				case e.command == release:
-					return s.release
-				case e.conflict != nil:
-					return s.decline(old, e.conflict)
-				case e.expired:
-					return s.selecting
-				default:
-					done = true
-				}
+		ask := func() *dhcpv4.DHCPv4 { return s.newReboot(old.Prefix.Addr()) }
+		next := s.repeat(ctx, rebootTime, ask, func(e event, sent time.Time) step {
+			switch {
+			case e.answer != nil && e.answer.kind == dhcpv4.MessageTypeNak:
+				s.refused(e.answer)
+				s.drop(ctx)
+				return s.selecting
+			case e.answer != nil:
+				return s.accept(e.answer, old, sent)
+			case e.command == release:
+				return s.release
+			case e.conflict != nil:
+				return s.decline(old, e.conflict)
+			default: // the old lease has expired
+				return s.selecting
+			}
+		})
+		if next == nil && ctx.Err() == nil {
+			return s.unanswered(ctx, old)
+		}
+		return next
+	}
+}
+
+// repeat broadcasts a message until a time is over, with ever longer waits
+// between, and has what comes meanwhile judged. It returns the first state that
+// the judge names, nil if there is none.
+func (s *session) repeat(ctx context.Context, limit time.Duration, message func() *dhcpv4.DHCPv4,
+	judge func(e event, sent time.Time) step) step {
+	waits := s.backoff()
+	for end := time.Now().Add(limit); time.Now().Before(end) && ctx.Err() == nil; {
+		sent := time.Now()
+		s.broadcast(message())
+		until := earlier(end, sent.Add(waits()))
+		for e := s.next(ctx, until); e != (event{}) && e.command != renew; e = s.next(ctx, until) {
+			if next := judge(e, sent); next != nil {
+				return next
 			}
 		}
-		return s.unanswered(ctx, old)
 	}
+	return nil
 }
 
 // unanswered decides about an address that no server spoke about: if its router
@@ -208,39 +218,38 @@ func (s *session) offered(a *answer, sent time.Time) *Lease {
 func (s *session) requesting(offer *Lease) step {
 	return func(ctx context.Context) step {
 		s.enter(Requesting)
-		waits := s.backoff()
-		for end := time.Now().Add(requestTime); time.Now().Before(end); {
-			sent := time.Now()
-			s.broadcast(s.newRequest(offer))
-			until := earlier(end, sent.Add(waits()))
-			for done := false; !done; {
-				e := s.next(ctx, until)
-				switch {
-				case ctx.Err() != nil:
-					return nil
-				case e.answer != nil && e.answer.server != offer.Server:
-					continue // another server has no say in it
-				case e.answer != nil && e.answer.kind == dhcpv4.MessageTypeNak:
-					s.refused(e.answer)
-					return s.afterNAK
-				case e.answer != nil:
-					if lease := s.granted(e.answer, offer, sent); lease != nil {
-						return s.checking(lease)
-					}
-				case e.command == release:
-					return s.release
-				case e.conflict != nil && s.lease != nil:
-					return s.decline(s.lease, e.conflict)
-				case e.expired:
-					continue
-				default:
-					done = true
-				}
+		ask := func() *dhcpv4.DHCPv4 { return s.newRequest(offer) }
+		next := s.repeat(ctx, requestTime, ask, func(e event, sent time.Time) step {
+			switch {
+			case e.answer != nil && e.answer.server != offer.Server:
+				return nil // another server has no say in it
+			case e.answer != nil && e.answer.kind == dhcpv4.MessageTypeNak:
+				s.refused(e.answer)
+				return s.afterNAK
+			case e.answer != nil:
+				return s.accept(e.answer, offer, sent)
+			case e.command == release:
+				return s.release
+			case e.conflict != nil && s.lease != nil:
+				return s.decline(s.lease, e.conflict)
+			default:
+				return nil
 			}
+		})
+		if next == nil && ctx.Err() == nil {
+			s.fail("no answer to a request", fmt.Errorf("%v offered %v and went silent", offer.Server, offer.Prefix.Addr()))
+			return s.selecting
 		}
-		s.fail("no answer to a request", fmt.Errorf("%v offered %v and went silent", offer.Server, offer.Prefix.Addr()))
-		return s.selecting
+		return next
 	}
+}
+
+// accept goes on with an ACK for an address; nil says that it is none.
+func (s *session) accept(a *answer, asked *Lease, sent time.Time) step {
+	if lease := s.granted(a, asked, sent); lease != nil {
+		return s.checking(lease)
+	}
+	return nil
 }
 
 // granted reads an ACK for an address; nil says that it is none, or not for
