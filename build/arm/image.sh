@@ -2,6 +2,7 @@
 # The flashable card image, made without mounting anything:
 # dist/appliance-arm64.img.xz and its SHA-256. Needs root (file owners), the
 # packages named in rootfs.sh, mtools, dosfstools, fdisk, e2fsprogs, xz-utils.
+# XZ_LEVEL=-1 packs it quickly, for a try.
 #
 #   4 MiB   appliance.toml, firmware, kernel, initrd   FAT32, editable on any PC
 #           root                                       ext4, read-only for ever
@@ -57,7 +58,8 @@ settle() { # what packages would have done on installation
   sed -i 's/^root:[^:]*:/root:!:/' "$root/etc/shadow"
   mkdir -p "$root/boot/firmware" "$root/data" "$root/var/lib/appliance"
   find "$root/boot" -maxdepth 1 -type f -delete
-  rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/*.log
+  rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/*
+  rm -rf "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/* # a read-only root installs nothing
 }
 
 fill_boot() {
@@ -91,7 +93,7 @@ assemble() {
     "$boot_mb" "$((4 + boot_mb))" "$root_mb" | sfdisk -q "$image"
   dd if="$work/boot.fat" of="$image" bs=1M seek=4 conv=notrunc,sparse status=none
   dd if="$work/root.ext4" of="$image" bs=1M seek=$((4 + boot_mb)) conv=notrunc,sparse status=none
-  xz -T0 -6 -k "$image"
+  xz -T0 "${XZ_LEVEL:--6}" -k "$image"
   (cd "$dist" && sha256sum appliance-arm64.img.xz > appliance-arm64.img.xz.sha256)
 }
 

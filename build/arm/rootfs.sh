@@ -17,12 +17,21 @@ for c in mmdebstrap qemu-aarch64-static cpio zstd modprobe; do
   command -v "$c" >/dev/null || die "no $c here" "apt-get install mmdebstrap qemu-user-static cpio zstd kmod"
 done
 
-# The mirror that this machine itself uses.
+# The mirrors that this machine itself uses; $1 is how their addresses end.
 mirror() {
   { { grep -hs '^URIs:' /etc/apt/sources.list.d/*.sources || true; } | awk '{print $2}'
     { grep -hs '^deb ' /etc/apt/sources.list /etc/apt/sources.list.d/*.list || true; } | sed 's/\[[^]]*\]//' | awk '{print $2}'
-  } | grep -v security | head -1
+  } | grep -E "/$1/?\$" | head -1
 }
+
+# The release with its security fixes: the next image has those of its day.
+sources() {
+  local from='deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]' components='main non-free-firmware'
+  echo "$from $(mirror debian) $suite $components"
+  echo "$from $(mirror debian) $suite-updates $components"
+  echo "$from $(mirror debian-security) $suite-security $components"
+}
+[ -n "$(mirror debian)" ] && [ -n "$(mirror debian-security)" ] || die "this machine's apt knows no Debian mirror" "look at /etc/apt/sources.list.d/"
 
 # Programs of the card's processor run through qemu; F keeps the interpreter
 # open, so that it works inside the chroot.
@@ -35,7 +44,7 @@ emulate() {
 packages=systemd,systemd-sysv,systemd-timesyncd,udev,kmod,dbus,e2fsprogs,fdisk,dosfstools,mount,iproute2,procps,openssh-server,wpasupplicant,wireless-regdb,iw,ca-certificates
 
 mkdir -p "$cache"
-rm -rf "$cache/stamp" "$cache/debs" "$cache/boot"
+rm -rf "$cache"/*
 mkdir -p "$cache/debs" "$cache/boot"
 emulate
 mmdebstrap --mode=root --architectures=arm64 --variant=minbase --skip=output/mknod \
@@ -44,8 +53,7 @@ mmdebstrap --mode=root --architectures=arm64 --variant=minbase --skip=output/mkn
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
   --customize-hook="cd '$cache/debs' && APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get download \$(APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-cache depends linux-image-arm64 | awk '/Depends: linux-image-/{print \$2}') raspi-firmware firmware-brcm80211 busybox-static" \
-  "$suite" "$cache/root-arm64.tar" \
-  "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) $suite main non-free-firmware"
+  "$suite" "$cache/root-arm64.tar" - <<<"$(sources)"
 
 # Kernel, modules and firmware join the tree without their hooks.
 for d in "$cache"/debs/linux-image-*.deb "$cache"/debs/firmware-*.deb "$cache"/debs/raspi-firmware*.deb; do
