@@ -131,8 +131,9 @@ func untrustedHint(keys int) string {
 // applyStick applies what is on a USB stick. Every stick passes here, and most
 // hold no update, or that of yesterday.
 func (inv *invocation) applyStick(ctx context.Context, u *update.Updater, device string) error {
+	u.SkipFailed = true
 	err := card.FromStick(ctx, device, func(ctx context.Context, bundle string) error { return inv.apply(ctx, u, bundle) })
-	if errors.Is(err, card.ErrNoBundle) || errors.Is(err, update.ErrOlder) {
+	if errors.Is(err, card.ErrNoBundle) || errors.Is(err, update.ErrOlder) || errors.Is(err, update.ErrFailedBefore) {
 		fmt.Fprintln(inv.err, err)
 		return nil
 	}

@@ -22,6 +22,9 @@ var ErrRolledBack = errors.New("the new version was not healthy; the one before 
 // ErrOlder is returned for a bundle that is not newer than what runs.
 var ErrOlder = errors.New("the bundle is not newer than what runs")
 
+// ErrFailedBefore is returned for a version that was taken back the last time.
+var ErrFailedBefore = errors.New("this version was tried, and taken back")
+
 // Updater applies bundles. Only one may do so at a time; the caller is root.
 type Updater struct {
 	Slots   Slots
@@ -29,6 +32,10 @@ type Updater struct {
 	Arch    string // runtime.GOARCH
 	Running string // the version that runs
 	Older   Policy // whether an older bundle may be applied
+
+	// SkipFailed leaves out a version that was taken back the last time: what
+	// is found by itself, as on a stick, is found again at each boot.
+	SkipFailed bool
 
 	// Restart restarts the services.
 	Restart func(ctx context.Context) error
@@ -50,10 +57,10 @@ const (
 // Apply verifies the bundle in a file, puts its program into the free slot
 // and in force, and takes it back unless it is healthy in time. It returns
 // the version of the bundle. What became of it is kept for [Slots.Last],
-// unless the bundle was merely old.
+// unless it was not tried because of its version.
 func (u *Updater) Apply(ctx context.Context, path string) (version string, err error) {
 	version, err = u.apply(ctx, path)
-	if err != nil && !errors.Is(err, ErrOlder) && !errors.Is(err, ErrRolledBack) {
+	if err != nil && !errors.Is(err, ErrOlder) && !errors.Is(err, ErrFailedBefore) && !errors.Is(err, ErrRolledBack) {
 		err = errors.Join(err, u.Slots.keep(Outcome{Version: version, Time: time.Now(), Error: err.Error()}))
 	}
 	return version, err
@@ -75,6 +82,9 @@ func (u *Updater) apply(ctx context.Context, path string) (version string, err e
 	r, err := u.Slots.read()
 	if err != nil {
 		return b.Version, err
+	}
+	if u.SkipFailed && r.Last != nil && r.Last.RolledBack && r.Last.Version == b.Version {
+		return b.Version, fmt.Errorf("%w (%s)", ErrFailedBefore, b.Version)
 	}
 	slot := other(r.Current)
 	if err := u.fill(slot, b); err != nil {

@@ -135,6 +135,10 @@ func TestAnUnhealthyVersionIsTakenBack(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	})
+	u.SkipFailed = true
+	if _, err := u.Apply(t.Context(), bad); !errors.Is(err, ErrFailedBefore) {
+		t.Errorf("found again: %v", err)
+	}
 	if last, _, err := u.Slots.Last(); err != nil || !last.RolledBack || last.Version != "1.2" {
 		t.Errorf("what is kept: %+v, %v", last, err)
 	}
@@ -270,4 +274,29 @@ func TestVersions(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzBundle reads what a stranger may have put on a stick.
+func FuzzBundle(f *testing.F) {
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	source := filepath.Join(f.TempDir(), "program")
+	if err := os.WriteFile(source, []byte(program("1.1")), 0o755); err != nil {
+		f.Fatal(err)
+	}
+	var good bytes.Buffer
+	if err := Pack(&good, "1.1", time.Unix(1790000000, 0), map[string]string{"arm64": source}, private); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good.Bytes())
+	f.Add(good.Bytes()[:700])
+	f.Add([]byte("hello"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		in := &Inbox{Keys: []minisign.PublicKey{public}, Arch: "arm64", Running: "1.0"}
+		if m, err := in.check(bytes.NewReader(data)); err == nil && m.Version != "1.1" {
+			t.Errorf("a bundle of %s that nobody has signed was taken", m.Version)
+		}
+	})
 }

@@ -133,7 +133,7 @@ func (o *owner) joinsWiFi() {
 	o.copies("../../dist/cache/busybox/usr/bin/busybox", "/tmp/busybox")
 	o.copies("testdata/access-point.sh", "/tmp/access-point.sh")
 	o.onCard("sh /tmp/access-point.sh")
-	o.within(30*time.Second, o.ssh("wpa_cli -i wlan0 status"), "wpa_state=COMPLETED")
+	o.within(30*time.Second, o.ssh("iw dev wlan0 link; journalctl -b -n 5 -u appliance-wifi@wlan0"), "SSID: shop floor")
 	if country := o.onCard("iw reg get"); !strings.Contains(country, "country DE") {
 		o.t.Errorf("the regulatory domain:\n%s", country)
 	}
