@@ -438,11 +438,11 @@ func testCatchAll(t *testing.T, w world) {
 	c := w.client(t, w.options())
 	s := c.Of("/")
 	in, out := make(chan string, 10), make(chan string, 10)
-	s.OnAny(func(_ context.Context, e *client.Event) error {
+	noIn := s.OnAny(func(_ context.Context, e *client.Event) error {
 		in <- fmt.Sprint(e.Name(), len(e.Args()))
 		return nil
 	})
-	s.OnAnyOutgoing(func(_ *client.Socket, event string, args client.Args) {
+	noOut := s.OnAnyOutgoing(func(_ *client.Socket, event string, args client.Args) {
 		out <- fmt.Sprint(event, len(args))
 	})
 	connect(t, c)
@@ -452,6 +452,15 @@ func testCatchAll(t *testing.T, w world) {
 	}
 	if got := next(t, in); got != "echo2" {
 		t.Errorf("incoming %s", got)
+	}
+	noIn()
+	noOut()
+	answered := make(chan bool)
+	client.On0(s, "echo", func(context.Context, *client.Socket) error { close(answered); return nil })
+	emit(t, s, "echo")
+	next(t, answered)
+	if len(in)+len(out) > 0 {
+		t.Error("a catch-all is called that was taken out")
 	}
 }
 

@@ -9,16 +9,17 @@ import (
 )
 
 // handlers of a socket. They are called without the lock, one at a time, by
-// the socket's inbox; those for what goes out by whoever emits.
+// the socket's inbox; those for what goes out by whoever emits. What adds one
+// returns what takes it out again.
 type handlers struct {
 	mu           sync.Mutex // guards all following fields
 	events       map[string][]*handler
-	any          []func(ctx context.Context, e *Event) error
-	outgoing     []func(s *Socket, event string, args Args)
-	connected    []func(ctx context.Context, s *Socket)
-	disconnected []func(s *Socket, why Reason)
-	refused      []func(s *Socket, err error)
-	failed       []func(s *Socket, event string, err error)
+	any          []*func(ctx context.Context, e *Event) error
+	outgoing     []*func(s *Socket, event string, args Args)
+	connected    []*func(ctx context.Context, s *Socket)
+	disconnected []*func(s *Socket, why Reason)
+	refused      []*func(s *Socket, err error)
+	failed       []*func(s *Socket, event string, err error)
 }
 
 // handler has an address of its own, so that it can be removed.
@@ -26,58 +27,69 @@ type handler struct {
 	call func(ctx context.Context, e *Event) error
 }
 
-// add returns a list of its own, as the old one may be in use.
-func add[F any](h *handlers, list *[]F, f F) {
+// add appends to a list, and returns what takes f out again. Lists are not
+// changed in place, as they may be in use.
+func add[F any](h *handlers, list *[]*F, f F) (remove func()) {
+	added := &f
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	*list = append(slices.Clip(*list), f)
+	*list = append(slices.Clip(*list), added)
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		*list = slices.DeleteFunc(slices.Clone(*list), func(other *F) bool { return other == added })
+	}
 }
 
-func list[F any](h *handlers, list *[]F) []F {
+func list[F any](h *handlers, list *[]*F) []*F {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return *list
 }
 
 // OnConnect adds a function that is called each time the socket was connected,
-// before the first event of the new connection is handled.
-func (s *Socket) OnConnect(f func(ctx context.Context, s *Socket)) {
-	add(&s.handlers, &s.handlers.connected, f)
+// before the first event of the new connection is handled, until remove is
+// called.
+func (s *Socket) OnConnect(f func(ctx context.Context, s *Socket)) (remove func()) {
+	return add(&s.handlers, &s.handlers.connected, f)
 }
 
 // OnDisconnect adds a function that is called each time the socket, having
-// been connected, is so no longer. For all reasons but [ReasonServerDisconnect]
-// and [ReasonClientDisconnect] it will be connected again by itself.
-func (s *Socket) OnDisconnect(f func(s *Socket, why Reason)) {
-	add(&s.handlers, &s.handlers.disconnected, f)
+// been connected, is so no longer, until remove is called. For all reasons but
+// [ReasonServerDisconnect] and [ReasonClientDisconnect] it will be connected
+// again by itself.
+func (s *Socket) OnDisconnect(f func(s *Socket, why Reason)) (remove func()) {
+	return add(&s.handlers, &s.handlers.disconnected, f)
 }
 
 // OnConnectError adds a function that is called when the socket could not be
-// connected. After a [*Refusal] it is no longer active, and [Socket.Connect]
+// connected, until remove is called. After a [*Refusal] it is no longer active, and [Socket.Connect]
 // tries again; after anything else it is tried again by itself.
-func (s *Socket) OnConnectError(f func(s *Socket, err error)) {
-	add(&s.handlers, &s.handlers.refused, f)
+func (s *Socket) OnConnectError(f func(s *Socket, err error)) (remove func()) {
+	return add(&s.handlers, &s.handlers.refused, f)
 }
 
 // OnError adds a function that is called when a handler returned an error,
 // when the arguments of an event are not what its handler takes
 // ([*ArgumentError]), and when an emitted event could not be sent after all:
 // too large, or not acknowledged with all retries. Without one, such errors
-// are logged.
-func (s *Socket) OnError(f func(s *Socket, event string, err error)) {
-	add(&s.handlers, &s.handlers.failed, f)
+// are logged. remove takes it out again.
+func (s *Socket) OnError(f func(s *Socket, event string, err error)) (remove func()) {
+	return add(&s.handlers, &s.handlers.failed, f)
 }
 
 // OnAny adds a function that is called for every event that comes, before its
-// handlers. What it returns is treated like the error of a handler.
-func (s *Socket) OnAny(f func(ctx context.Context, e *Event) error) {
-	add(&s.handlers, &s.handlers.any, f)
+// handlers, until remove is called. What it returns is treated like the error
+// of a handler.
+func (s *Socket) OnAny(f func(ctx context.Context, e *Event) error) (remove func()) {
+	return add(&s.handlers, &s.handlers.any, f)
 }
 
 // OnAnyOutgoing adds a function that is called for every event that is
-// emitted, by the emitting goroutine, before it is sent or kept for later.
-func (s *Socket) OnAnyOutgoing(f func(s *Socket, event string, args Args)) {
-	add(&s.handlers, &s.handlers.outgoing, f)
+// emitted, by the emitting goroutine, before it is sent or kept for later,
+// until remove is called.
+func (s *Socket) OnAnyOutgoing(f func(s *Socket, event string, args Args)) (remove func()) {
+	return add(&s.handlers, &s.handlers.outgoing, f)
 }
 
 // Off removes all handlers of an event.
@@ -122,7 +134,7 @@ func (s *Socket) handleEvent(ctx context.Context, d delivery) {
 	e.Ack = Ack{socket: s, session: d.session, id: d.packet.ID, wanted: d.packet.HasID}
 	event := e.Name()
 	for _, f := range list(&s.handlers, &s.handlers.any) {
-		s.check(e, event, f(ctx, e))
+		s.check(e, event, (*f)(ctx, e))
 	}
 	for _, h := range s.handlers.of(event) {
 		s.check(e, event, h.call(ctx, e))
@@ -141,25 +153,25 @@ func (s *Socket) check(e *Event, event string, err error) {
 
 func (s *Socket) handleConnect(ctx context.Context) {
 	for _, f := range list(&s.handlers, &s.handlers.connected) {
-		f(ctx, s)
+		(*f)(ctx, s)
 	}
 }
 
 func (s *Socket) handleDisconnect(why Reason) {
 	for _, f := range list(&s.handlers, &s.handlers.disconnected) {
-		f(s, why)
+		(*f)(s, why)
 	}
 }
 
 func (s *Socket) handleConnectError(err error) {
 	for _, f := range list(&s.handlers, &s.handlers.refused) {
-		f(s, err)
+		(*f)(s, err)
 	}
 }
 
 func (s *Socket) emitting(p *packet.Packet) {
 	for _, f := range list(&s.handlers, &s.handlers.outgoing) {
-		f(s, p.Name(), p.Values())
+		(*f)(s, p.Name(), p.Values())
 	}
 }
 
@@ -169,7 +181,7 @@ func (s *Socket) report(event string, err error) {
 		s.client.opts.Logger.Warn("client: an event failed", "nsp", s.namespace, "event", event, "err", err)
 	}
 	for _, f := range hooks {
-		f(s, event, err)
+		(*f)(s, event, err)
 	}
 }
 
