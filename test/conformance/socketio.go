@@ -19,7 +19,9 @@ func socketIO(log *slog.Logger) http.Handler {
 			MaxPayload:   1_000_000,
 			CORS:         &engineio.CORS{Origins: []string{"*"}},
 		},
-		ConnectTimeout: time.Second,
+		// The suite allows up to 2 s, and answers three pings in 300 ms each
+		// before it has joined a namespace: this leaves time for both.
+		ConnectTimeout: 1400 * time.Millisecond,
 		Logger:         log,
 	})
 }
