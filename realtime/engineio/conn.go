@@ -28,7 +28,7 @@ const (
 type conn struct {
 	server  *Server
 	nc      net.Conn // closed by shut
-	head    []byte   // the handshake's answer, until it is written; belongs to who is writing
+	head    []byte   // the answer to the upgrade, until it is written; belongs to who writes, or may begin to
 	deflate bool
 	version wire.Version
 	raw     rawConn // of use if nc has a descriptor
@@ -68,6 +68,7 @@ func (c *conn) segments(sc *scratch, dst [][]byte) [][]byte {
 	if c.head != nil {
 		dst = append(dst, c.head)
 		c.head = nil
+		return dst
 	}
 	for _, it := range sc.items {
 		if c.deflate && !it.plain && it.packet.size >= c.server.o.Compression.Threshold {
@@ -84,7 +85,7 @@ func (c *conn) segments(sc *scratch, dst [][]byte) [][]byte {
 func (c *conn) tryWrite(sc *scratch) (rest [][]byte, err error) {
 	sc.segments = c.segments(sc, sc.segments[:0])
 	total := size(sc.segments)
-	if hook := c.server.o.Hooks.Sent; hook != nil {
+	if hook := c.server.o.Hooks.Sent; hook != nil && len(sc.items) > 0 {
 		hook(c.socket, len(sc.items), total)
 	}
 	if !c.raw.usable() {
@@ -313,7 +314,7 @@ func (c *conn) reply(code int) {
 	s := c.socket
 	s.mu.Lock()
 	s.push(item{packet: &Packet{flat: frame.AppendClose(nil, code)}, plain: true})
-	s.resting = false // the peer listens no more
+	s.restUntil = 0 // the peer listens no more
 	s.mu.Unlock()
 	sc := takeScratch()
 	s.flush(sc)

@@ -45,6 +45,18 @@
 // leaves the rest to a goroutine that lives until the peer has caught up. For
 // a polling session a flush answers the poll that waits (polling.go).
 //
+// # What goes ahead
+//
+// Node's ws hands out all frames of one read before a promise that waits for
+// the first of them goes on. A client that awaits the opening of its WebSocket
+// and then listens for the handshake, or awaits its CONNECT and then adds
+// handlers, loses what came in the same read; the official protocol suites do
+// both. So the answer to an upgrade (conn.head), and packets that are sent with
+// SendOptions.Ahead, end the write that they are in, and what follows waits for
+// headStart. That takes a time in the socket and, only if something does
+// follow, a place in the list of those to be flushed late (flush.go): one timer
+// for all. Polling has no such pause, as a client takes a payload as a whole.
+//
 // # Key invariants
 //
 // A maintainer must not break these:

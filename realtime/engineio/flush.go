@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,6 +15,8 @@ const (
 	lateFlush = 5 * time.Millisecond
 	// headStart is how long a packet that goes ahead is ahead of what follows.
 	headStart = 5 * time.Millisecond
+	// lateSlack is how much later either may be, so that one timer serves many.
+	lateSlack = time.Millisecond
 )
 
 // Batch collects sockets that have something to write. The zero value is
@@ -114,38 +117,42 @@ func (f *flushers) take(dst []*Socket) int {
 	return n
 }
 
-// lateList holds sockets whose output waits for their handler to return, and
-// flushes them if that takes long.
+// lateList holds sockets whose output waits: for the handler that causes it to
+// return, but not for long, or for what has gone ahead. It has one timer, which
+// runs while somebody waits.
 type lateList struct {
 	mu      sync.Mutex // guards all following
-	sockets []*Socket
-	spare   []*Socket
+	sockets []lateSocket
+	due     []*Socket
 	timer   *time.Timer
 }
 
-func (l *lateList) add(s *Socket) {
+// lateSocket is a socket that is to be flushed at a time of Server.now. All
+// wait about equally long, so that they are listed in order.
+type lateSocket struct {
+	s  *Socket
+	at time.Duration
+}
+
+func (l *lateList) add(s *Socket, at time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sockets = append(l.sockets, s)
+	l.sockets = append(l.sockets, lateSocket{s, at})
 	if len(l.sockets) > 1 {
 		return
 	}
+	wait := at - s.server.now()
 	if l.timer == nil {
-		l.timer = time.AfterFunc(lateFlush, l.flush)
+		l.timer = time.AfterFunc(wait, l.flush)
 	} else {
-		l.timer.Reset(lateFlush)
+		l.timer.Reset(wait)
 	}
 }
 
 func (l *lateList) flush() {
-	l.mu.Lock()
-	sockets := l.sockets
-	l.sockets = l.spare[:0]
-	l.spare = nil
-	l.mu.Unlock()
-
+	due := l.take()
 	sc := takeScratch()
-	for _, s := range sockets {
+	for _, s := range due {
 		s.mu.Lock()
 		s.late = false
 		s.mu.Unlock()
@@ -153,10 +160,28 @@ func (l *lateList) flush() {
 	}
 	sc.release()
 
-	clear(sockets)
+	clear(due)
 	l.mu.Lock()
-	l.spare = sockets
+	l.due = due[:0]
 	l.mu.Unlock()
+}
+
+// take takes those who are due, and sets the timer for the others.
+func (l *lateList) take() []*Socket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	due := l.due
+	l.due = nil
+	now, n := l.sockets[0].s.server.now(), 0
+	for n < len(l.sockets) && l.sockets[n].at <= now {
+		due = append(due, l.sockets[n].s)
+		n++
+	}
+	l.sockets = slices.Delete(l.sockets, 0, n)
+	if len(l.sockets) > 0 {
+		l.timer.Reset(max(l.sockets[0].at-now, lateSlack))
+	}
+	return due
 }
 
 // flush writes all that is queued, as far as the connection takes it without
@@ -164,16 +189,15 @@ func (l *lateList) flush() {
 func (s *Socket) flush(sc *scratch) {
 	s.mu.Lock()
 	s.handed = false
-	for !s.writing && len(s.queue) > 0 && !s.rests() {
-		if s.ws == nil {
+	if s.ws == nil {
+		if len(s.queue) > 0 {
 			s.releasePoll()
-			break
 		}
+		s.mu.Unlock()
+		return
+	}
+	for !s.writing && s.next(sc) {
 		s.writing = true
-		sc.items = s.take(sc.items[:0])
-		if sc.items[len(sc.items)-1].ahead {
-			s.rest()
-		}
 		c := s.ws
 		s.mu.Unlock()
 		rest, err := c.tryWrite(sc)
@@ -197,23 +221,48 @@ func (s *Socket) flush(sc *scratch) {
 	}
 }
 
-// rest lets nothing follow for a while; mu is held.
-func (s *Socket) rest() {
-	s.resting = true
-	time.AfterFunc(headStart, func() {
-		s.mu.Lock()
-		s.resting = false
-		flush := len(s.queue) > 0 && s.schedule()
-		s.mu.Unlock()
-		if flush {
-			s.hand(nil)
-		}
-	})
+// next moves what is to be written now to sc, if anything is; mu is held. The
+// answer to the upgrade goes alone, and ahead of all else.
+func (s *Socket) next(sc *scratch) bool {
+	sc.items = sc.items[:0]
+	if s.ws.head != nil {
+		s.rest()
+		return true
+	}
+	if len(s.queue) == 0 || s.rests() {
+		return false
+	}
+	sc.items = s.take(sc.items)
+	if sc.items[len(sc.items)-1].ahead {
+		s.rest()
+	}
+	return true
 }
 
-// rests says whether what is queued has to wait, which it does not at the end;
-// mu is held.
-func (s *Socket) rests() bool { return s.resting && s.state == open }
+// rest lets nothing follow for a while; mu is held.
+func (s *Socket) rest() { s.restUntil = s.server.now() + headStart }
+
+// rests says whether what is queued has to wait for what has gone ahead, and
+// sees to it that it is flushed then; mu is held. At the end nothing waits.
+func (s *Socket) rests() bool {
+	if s.restUntil == 0 || s.state != open {
+		return false
+	}
+	if s.server.now() >= s.restUntil {
+		s.restUntil = 0
+		return false
+	}
+	s.flushLate(s.restUntil)
+	return true
+}
+
+// flushLate lists the socket to be flushed; mu is held.
+func (s *Socket) flushLate(at time.Duration) {
+	if !s.late {
+		s.late = true
+		s.server.late.add(s, at)
+	}
+}
 
 // drain writes while the peer is slow; it ends when all is written.
 func (s *Socket) drain(c *conn, rest [][]byte) {
@@ -226,7 +275,7 @@ func (s *Socket) drain(c *conn, rest [][]byte) {
 		}
 		s.mu.Lock()
 		s.inFlight = 0
-		if len(s.queue) == 0 {
+		if !s.next(sc) {
 			s.writing = false
 			hangup := s.hangup
 			s.mu.Unlock()
@@ -235,7 +284,6 @@ func (s *Socket) drain(c *conn, rest [][]byte) {
 			}
 			return
 		}
-		sc.items = s.take(sc.items[:0])
 		rest = c.segments(sc, nil)
 		s.inFlight = size(rest)
 		s.mu.Unlock()

@@ -31,7 +31,7 @@ const (
 // Only connections that owe nothing are parked: no frame is half read, no
 // farewell is being waited for.
 type parking struct {
-	start time.Time // all times below are counted from then
+	server *Server
 
 	mu           sync.Mutex // guards all following, and the parked of every conn
 	after, again time.Duration
@@ -66,11 +66,9 @@ type parked struct {
 	since time.Duration // when it was parked last
 }
 
-func newParking() *parking {
-	return &parking{start: time.Now(), after: parkAfter, again: parkAgain}
+func newParking(s *Server) *parking {
+	return &parking{server: s, after: parkAfter, again: parkAgain}
 }
-
-func (p *parking) now() time.Duration { return time.Since(p.start) }
 
 // enter lists a connection whose reader starts.
 func (p *parking) enter(c *conn) {
@@ -79,7 +77,7 @@ func (p *parking) enter(c *conn) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.enterLocked(c, p.now())
+	p.enterLocked(c, p.server.now())
 }
 
 func (p *parking) enterLocked(c *conn, now time.Duration) {
@@ -138,7 +136,7 @@ func (p *parking) leaveLocked(c *conn) {
 func (p *parking) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.now()
+	now := p.server.now()
 	next := now + p.again
 	for i := range p.awake {
 		a := &p.awake[i]
@@ -192,7 +190,7 @@ func (p *parking) park(c *conn) bool {
 		p.closeIfEmpty()
 		return false
 	}
-	c.parked.since = p.now()
+	c.parked.since = p.server.now()
 	p.leaveLocked(c)
 	return true
 }
@@ -313,7 +311,7 @@ func (p *parking) wake(set *os.File, events []syscall.EpollEvent, woken []*conn)
 	if p.set != set {
 		return nil
 	}
-	now := p.now()
+	now := p.server.now()
 	for _, ev := range events {
 		c := p.slots[ev.Fd]
 		if c == nil || int32(p.rounds[ev.Fd]) != ev.Pad {
@@ -352,7 +350,7 @@ func (p *parking) release(c *conn, deadline time.Time) {
 		return
 	}
 	p.vacate(c)
-	p.enterLocked(c, p.now())
+	p.enterLocked(c, p.server.now())
 	p.closeIfEmpty()
 	go c.readLoop()
 }

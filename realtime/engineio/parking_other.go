@@ -10,7 +10,7 @@ type parking struct{}
 
 type parked struct{}
 
-func newParking() *parking { return &parking{} }
+func newParking(*Server) *parking { return &parking{} }
 
 func (*parking) enter(*conn)      {}
 func (*parking) leave(*conn)      {}

@@ -22,6 +22,7 @@ type Server struct {
 	accept       func(*Socket) Receiver
 	writeTimeout time.Duration // how long one write may make no progress
 
+	start    time.Time
 	flushers flushers
 	late     lateList
 	beats    *beats
@@ -43,10 +44,11 @@ func NewServer(o Options, accept func(*Socket) Receiver) *Server {
 	s := &Server{
 		o:        o.withDefaults(),
 		accept:   accept,
-		parking:  newParking(),
+		start:    time.Now(),
 		sessions: make(map[string]*Socket),
 	}
 	s.writeTimeout = s.o.PingInterval + s.o.PingTimeout
+	s.parking = newParking(s)
 	s.beats = newBeats(s)
 	s.upgrader = newUpgrader(&s.o)
 	return s
@@ -101,6 +103,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, q *query, upgrade
 		return refuse(r, CodeBadRequest, "METHOD", errMethod)
 	}
 }
+
+// now is the time in the form that connections keep it.
+func (s *Server) now() time.Duration { return time.Since(s.start) }
 
 func (s *Server) session(id string) *Socket {
 	s.mu.Lock()

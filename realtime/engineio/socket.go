@@ -32,11 +32,8 @@ type SendOptions struct {
 	// Uncompressed sends the packet as it is even where compression was
 	// agreed.
 	Uncompressed bool
-	// Ahead writes the packet at once even if the socket is corked, and what
-	// follows a moment later, over WebSocket. A client that adds handlers
-	// because of this packet then has them when the next one comes: Node's ws
-	// hands out all frames of one read before a promise that waits for the
-	// first of them goes on.
+	// Ahead keeps back for a moment what follows the packet over a WebSocket:
+	// see "What goes ahead" in the package's documentation.
 	Ahead bool
 	// Batch collects the sockets that have something to write, so that a
 	// broadcast hands them over in one go; nil hands over this one at once.
@@ -57,11 +54,11 @@ type Socket struct {
 	handed  bool  // a flusher or a batch will flush
 	writing bool  // somebody is writing to ws, and will look again when done
 	late    bool  // listed to be flushed even if the deliverer is not done
-	resting bool  // a packet has gone ahead, and nothing follows yet
 	hangup  bool  // shut ws when all is written
 	corks   int   // how many will flush when they are done
 	ws      *conn // nil while polling
 	sendQueue
+	restUntil time.Duration // of Server.now: something has gone ahead, and nothing follows before
 	candidate *conn         // a WebSocket that wants to take over
 	poll      *poll         // the request that waits for packets
 	expected  chan struct{} // closed when a poll comes, if a farewell waits for one
@@ -164,7 +161,7 @@ func (s *Socket) Send(p *Packet, o SendOptions) bool {
 	}
 	ahead := o.Ahead && s.ws != nil // a poll takes all there is, which spares a round trip
 	s.push(item{packet: p, volatile: o.Volatile, plain: o.Uncompressed, ahead: ahead})
-	flush := s.schedule() || ahead && s.overtake()
+	flush := s.schedule()
 	s.mu.Unlock()
 	if flush {
 		s.hand(o.Batch)
@@ -224,19 +221,10 @@ func (s *Socket) schedule() bool {
 		return false
 	}
 	if s.corks > 0 {
-		if !s.late {
-			s.late = true
-			s.server.late.add(s)
-		}
+		s.flushLate(s.server.now() + lateFlush)
 		return false
 	}
-	s.handed = true
-	return true
-}
-
-// overtake is schedule for what does not wait until corks are gone; mu is held.
-func (s *Socket) overtake() bool {
-	if s.handed || s.writing {
+	if s.rests() {
 		return false
 	}
 	s.handed = true

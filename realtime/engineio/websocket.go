@@ -78,7 +78,7 @@ func (c hijackedConn) Write(p []byte) (int, error) {
 func (hijackedConn) SetDeadline(time.Time) error { return nil }
 
 // upgrade makes a WebSocket of the request's connection. The answer to the
-// client is left to the caller, or leaves with the first frames.
+// client is left to the caller, or to the first flush.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string, v wire.Version) (*conn, *ConnectionError) {
 	var header http.Header
 	if id != "" && s.o.Cookie != nil {
@@ -123,31 +123,6 @@ func offersDeflate(r *http.Request) bool {
 	return false
 }
 
-// answerAhead answers the upgrade, and lets the handshake follow a moment
-// later, for clients that wait for the one before they listen for the other.
-func (s *Socket) answerAhead() {
-	s.mu.Lock()
-	if s.writing { // the answer leaves with what somebody has sent meanwhile
-		s.mu.Unlock()
-		return
-	}
-	s.writing = true
-	c := s.ws
-	s.mu.Unlock()
-	if _, err := c.nc.Write(c.head); err != nil {
-		s.end(ReasonTransportError, err, broken)
-		return
-	}
-	c.head = nil
-	s.mu.Lock()
-	s.writing = false
-	s.rest()
-	s.mu.Unlock()
-	sc := takeScratch()
-	s.flush(sc) // should it have ended
-	sc.release()
-}
-
 // openWebSocket starts a session that is a WebSocket from the beginning.
 func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, socket *Socket) *ConnectionError {
 	c, err := s.upgrade(w, r, socket.id, socket.version)
@@ -161,7 +136,9 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, socket *S
 		s.report(refuse(r, CodeBadRequest, "OPEN", err))
 		return nil
 	}
-	socket.answerAhead()
+	sc := takeScratch()
+	socket.flush(sc)
+	sc.release()
 	s.parking.enter(c)
 	// A goroutine of its own, so that net/http can give back its buffers.
 	go c.readLoop()
