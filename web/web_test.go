@@ -153,8 +153,8 @@ func TestAcceptsGzip(t *testing.T) {
 }
 
 func TestSqueeze(t *testing.T) {
-	in := "// What it does.\nexport const a = 1; // kept\n\n  if (a) {\n    go(\"http://x\");\n  }\n"
-	want := "\nexport const a = 1; // kept\n\nif (a) {\ngo(\"http://x\");\n}\n"
+	in := "// What it does.\nexport const a = 1; // one\n\n  if (a) {\n    go(\"http://x\");\n  }\n"
+	want := "\nexport const a = 1;\n\nif (a) {\ngo(\"http://x\");\n}\n"
 	if got := string(squeeze("x.js", []byte(in))); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -307,4 +307,16 @@ func TestMissingPageIsForPeople(t *testing.T) {
 	if program := get(t, "/nothing", "Accept", "*/*"); program.Code != statusAbsent {
 		t.Errorf("a program: %d, want what answers for the absent", program.Code)
 	}
+}
+
+// What squeeze takes for a comment must not be in a string.
+func TestNoStringLooksLikeAComment(t *testing.T) {
+	each(t, "assets/js", func(name string, body []byte) {
+		for i, line := range strings.Split(string(body), "\n") {
+			code, _, found := strings.Cut(line, " // ")
+			if found && strings.Count(code, `"`)%2 != 0 {
+				t.Errorf("%s:%d: a string has what looks like a comment", name, i+1)
+			}
+		}
+	})
 }

@@ -101,7 +101,7 @@ func (a *App) apply(next *config.Loaded) {
 	}
 	a.health.Set(health.Condition{
 		ID: "restart", Code: health.ConfigWaits, Severity: health.Info,
-		Text: "a restart is needed for " + strings.Join(waiting, ", "), Hint: "the settings on /admin/ have a button; or systemctl restart appliance",
+		Text: "a restart is needed for " + strings.Join(waiting, ", "), Hint: "systemctl restart appliance",
 	})
 }
 

@@ -150,15 +150,18 @@ func (c *crowd) report(o options, took time.Duration, u resources) {
 	acks, heard := c.acks.Load(), c.heard.Load()
 	fmt.Printf("acknowledged %d, %.0f/s; refused %d\n", acks, float64(acks)/took.Seconds(), c.refused.Load())
 	expected := acks * int64(o.clients-1)
-	fmt.Printf("delivered about %d of %d, %.0f/s\n", heard, expected, float64(heard)/took.Seconds())
+	if expected > 0 {
+		fmt.Printf("delivered about %d of %d, %.0f/s; %.2f us of the appliance's CPU each\n",
+			heard, expected, float64(heard)/took.Seconds(), u.cpu/float64(max(1, heard))*1e6)
+	}
 	if len(c.delay) > 0 {
 		slices.Sort(c.delay)
 		at := func(q float64) float64 { return c.delay[int(q*float64(len(c.delay)-1))] * 1000 }
 		fmt.Printf("until heard: p50 %.1f ms, p90 %.1f ms, p99 %.1f ms, most %.1f ms\n", at(.5), at(.9), at(.99), at(1))
 	}
 	if o.pid > 0 && acks > 0 {
-		fmt.Printf("the appliance: CPU %.0f %%, %.1f us a message, %.2f us a delivery; written %.0f B a message; RSS %.1f MB\n",
-			u.cpu/took.Seconds()*100, u.cpu/float64(acks)*1e6, u.cpu/float64(max(1, heard))*1e6,
+		fmt.Printf("the appliance: CPU %.0f %%, %.1f us a message; written %.0f B a message; RSS %.1f MB\n",
+			u.cpu/took.Seconds()*100, u.cpu/float64(acks)*1e6,
 			float64(u.written)/float64(acks), float64(u.rss)/1e6)
 	}
 }

@@ -1,5 +1,6 @@
 // The administrator's page: claiming, logging in, and what may be changed.
-import { api, bytes, Component, Conditions, computed, effect, html, refreshStatus, show, signal, span, status, view } from "./ui.js";
+import { api, bytes, Component, computed, effect, html, refreshStatus, show, signal, span, status, view } from "./ui.js";
+import { Conditions } from "./conditions.js";
 import { link, retry, wait } from "./link.js";
 
 const every = 3000; // milliseconds between two looks at what is shown

@@ -115,7 +115,7 @@ class Log extends Component {
   render({ room, unsent }) {
     const all = lines(room, unsent);
     return html`<div ref=${this.hold} class="log" role="log" aria-label="Messages in ${room.title}" tabindex="0" onScroll=${() => this.look()}>
-      ${room.whole.value && html`<p class="notice soft small">This is where ${room.title} begins.</p>`}
+      ${room.whole.value && html`<p class="notice soft small">${room.peer ? `Between you and ${room.title} alone.` : `This is where ${room.title} begins.`}</p>`}
       ${all.length === 0 && room.whole.value && html`<div class="empty"><${Icon} path=${chatIcon} size="36" /><p>Nothing has been said yet.<br />Say hello: it will be kept.</p></div>`}
       ${all}</div>`;
   }
@@ -158,7 +158,7 @@ class Composer extends Component {
   render({ room, locked }) {
     const key = (e) => { if (e.key === "Enter" && !e.shiftKey && !e.isComposing) this.send(e); };
     return html`<form ref=${this.hold} class="composer" onSubmit=${(e) => this.send(e)}>
-      <textarea rows="1" maxlength="8000" enterkeyhint="send" aria-label="Message to ${room.title}" placeholder=${locked ? "Only the administrator writes here" : `Message ${room.title}`} disabled=${locked}
+      <textarea rows="1" maxlength="8000" enterkeyhint="send" aria-label="Message to ${room.title}" placeholder=${locked ? "The room is locked" : `Message ${room.title}`} disabled=${locked}
         onKeyDown=${key} onInput=${(e) => { this.grow(e.target); typed(room, e.target.value !== ""); }}></textarea>
       <button class="main" aria-label="Send" disabled=${locked}><${Icon} path=${icons.send} /></button></form>`;
   }

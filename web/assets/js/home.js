@@ -1,5 +1,6 @@
 // The home page: what this device is, and the ways in.
-import { busIcon, bytes, chatIcon, Conditions, Copy, effect, html, Icon, refreshStatus, show, signal, Snippet, span, status, view } from "./ui.js";
+import { busIcon, bytes, chatIcon, Copy, effect, html, Icon, refreshStatus, show, signal, Snippet, span, status, view } from "./ui.js";
+import { Conditions } from "./conditions.js";
 import { link, retry, wait } from "./link.js";
 
 const plain = (address) => address.split("/")[0];

@@ -71,11 +71,6 @@ export class Copy extends Component {
 
 export const Snippet = ({ text }) => html`<div class="snippet"><pre tabindex="0"><code>${text}</code></pre><${Copy} text=${text} /></div>`;
 
-// Conditions are what is wrong, with what helps, and the code that can be read
-// out over the phone.
-export const Conditions = ({ list }) => list?.map((c) => html`<p class="note ${c.severity}" role=${c.severity === "error" ? "alert" : "status"} key=${c.id}>
-  <strong>${c.text}</strong>${c.hint && html` <span class="soft">Try: <code>${c.hint}</code></span>`}${c.id === "name-conflict" && html` <a href="/admin/">Choose another name</a>`} <span class="soft small num">${c.code}</span></p>`);
-
 // Icon draws a path in a square of 24.
 export const Icon = ({ path, size = 18 }) => html`<svg viewBox="0 0 24 24" width=${size} height=${size} fill="none" stroke="currentColor"
   stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${path} /></svg>`;
