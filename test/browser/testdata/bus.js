@@ -18,6 +18,11 @@ play(async ({ person }) => {
   await check("an empty bus says how to fill it, and the line works", async () => {
     const line = await page.textContent(".empty .snippet code");
     assert(line === `curl -d 21.5 ${url}/api/v1/topics/lab/temp`, line);
+    const small = await person(phone);
+    await small.goto(url + "/bus/");
+    await small.waitForSelector(".empty .snippet code");
+    await fits(small);
+    await small.context().close();
     await page.waitForSelector("body[data-link=connected]");
     const answer = await fetch(wire + "/api/v1/topics/lab/temp", { method: "POST", body: "21.5" });
     assert(answer.ok, "POST: " + answer.status);

@@ -68,6 +68,19 @@ play(async ({ person }) => {
     await until("the title no longer counts", async () => !(await ana.title()).startsWith("("));
   });
 
+  await check("a name may have spaces and signs", async () => {
+    const name = "Dr. C++ (née O'Neill) [x] a-b/c|d";
+    await enter(eva, name, "names");
+    const script = await robot("Caller", "names");
+    await script.tell(`hello ${name}!`);
+    await eva.waitForSelector(".line.to-me:has-text('hello Dr. C++')");
+    await script.tell("hello C++");
+    await eva.waitForSelector(".line:not(.to-me):has-text('hello C++')");
+    script.socket.close();
+    await eva.evaluate(() => localStorage.clear());
+    await eva.reload();
+  });
+
   await check("older messages come by themselves, and the eye keeps its place", async () => {
     const script = await robot("Teller", "story");
     for (let i = 1; i <= 130; i++) await script.tell("line " + i);

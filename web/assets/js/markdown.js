@@ -52,6 +52,6 @@ export function markdown(text) {
 
 // mentions says whether the text speaks to somebody of that name.
 export function mentions(text, nick) {
-  const name = nick.replace(/[^\p{L}\p{N}_-]/gu, "\\$&");
+  const name = nick.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"); // with the flag u nothing else may be escaped
   return nick !== "" && new RegExp(`(?<![\\p{L}\\p{N}_])@?${name}(?![\\p{L}\\p{N}_])`, "iu").test(text);
 }
