@@ -82,6 +82,7 @@ type App struct {
 	server    *httpd.Server
 	realtime  *realtime.Server
 	data      *data
+	kept      recoveries           // what clients miss while they are away
 	observer  *netcfg.Configurator // of this process: it may do more than observe
 	network   network              // whoever configures the interface
 	responder *discovery.Responder // nil where discovery is off
@@ -256,9 +257,12 @@ func (a *App) build(ctx context.Context) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.data.store.Close())
+			err = errors.Join(err, a.kept.close(), a.data.store.Close())
 		}
 	}()
+	if a.kept, err = a.openRecoveries(a.cfg(), a.realtime); err != nil {
+		return err
+	}
 	if err = a.buildNetwork(ctx); err != nil {
 		return err
 	}
@@ -306,6 +310,7 @@ func (a *App) buildNetwork(ctx context.Context) (err error) {
 func (a *App) startBack(ctx context.Context) {
 	for _, part := range []part{
 		{"store", a.data.store.Run},
+		{"recovery", a.kept.run},
 		{"black box", a.runBox},
 		{"network", a.observer.Run},
 	} {

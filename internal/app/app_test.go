@@ -34,23 +34,34 @@ type running struct {
 // more of its configuration.
 func start(t *testing.T, text string) *running {
 	t.Helper()
-	a := construct(t, text)
+	r, stop := startIn(t, t.TempDir(), text)
+	t.Cleanup(stop)
+	return r
+}
+
+// startIn runs one with its files in dir until stop is called.
+func startIn(t *testing.T, dir, text string) (r *running, stop func()) {
+	t.Helper()
+	a := constructIn(t, dir, text)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	t.Cleanup(func() {
+	return &running{a, waitForURL(t, a, done)}, func() {
 		http.DefaultClient.CloseIdleConnections()
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run returned %v", err)
 		}
-	})
-	return &running{a, waitForURL(t, a, done)}
+	}
 }
 
 func construct(t *testing.T, text string) *App {
 	t.Helper()
-	dir := t.TempDir()
+	return constructIn(t, t.TempDir(), text)
+}
+
+func constructIn(t *testing.T, dir, text string) *App {
+	t.Helper()
 	path := filepath.Join(dir, "appliance.toml")
 	full := fmt.Sprintf("state = %q\nhttp.listen = ['127.0.0.1:0']\ndiscovery.enabled = false\n%s", filepath.Join(dir, "state"), text)
 	if err := os.WriteFile(path, []byte(full), 0o600); err != nil {

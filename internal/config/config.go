@@ -77,7 +77,8 @@ type Realtime struct {
 	PingTimeout  Duration `toml:"ping_timeout"`
 	MaxPayload   Bytes    `toml:"max_payload" doc:"The largest message a client may send."`
 	Queue        Bytes    `toml:"queue" doc:"What may wait for one slow client before it is let go."`
-	Recovery     Duration `toml:"recovery" doc:"How long connection state is kept for namespaces that opt in to Socket.IO's recovery.\nNone of the built-in ones does: chat and bus resume by since, over restarts too."`
+	Recover      []string `toml:"recover" doc:"Namespaces whose clients go on where they were, over restarts too: [\"/relay/game\"]\nEach event there has one more argument. Chat and bus need it not: they resume by since."`
+	Recovery     Duration `toml:"recovery" doc:"How long such a client may be away."`
 }
 
 // Access says who may come in.

@@ -74,7 +74,8 @@ var rules = []rule{
 	// that has gone is believed present for too long.
 	{"realtime.ping_interval", "1s to 10m", func(c *Config) error { return between(c.Realtime.PingInterval, time.Second, 10*time.Minute) }},
 	{"realtime.ping_timeout", "1s to 10m", func(c *Config) error { return between(c.Realtime.PingTimeout, time.Second, 10*time.Minute) }},
-	{"realtime.recovery", "0s (off) to 24h", func(c *Config) error { return between(c.Realtime.Recovery, 0, 24*time.Hour) }},
+	{"realtime.recover", `as in ["/relay/game"]`, func(c *Config) error { return each(c.Realtime.Recover, namespace) }},
+	{"realtime.recovery", "1s to 24h", func(c *Config) error { return between(c.Realtime.Recovery, time.Second, 24*time.Hour) }},
 	{"realtime.max_payload", "1KiB to 100MiB", func(c *Config) error { return sized(c.Realtime.MaxPayload, 1<<10, 100<<20) }},
 	{"realtime.queue", "4KiB to 64MiB", func(c *Config) error { return sized(c.Realtime.Queue, 4<<10, 64<<20) }},
 	{"access.token", "at least 16 characters", func(c *Config) error {
@@ -270,6 +271,14 @@ func pageOrigin(origin string) error {
 func roomName(name string) error {
 	if name == "" || len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
 		return fmt.Errorf("%q is not a room's name", name)
+	}
+	return nil
+}
+
+// namespace is a name as Socket.IO writes it, and fit for the name of a file.
+func namespace(name string) error {
+	if !strings.HasPrefix(name, "/") || strings.ContainsAny(name, ",?") || len(name) > 64 {
+		return fmt.Errorf("%q is not the name of a namespace: a slash and up to 63 bytes, without comma or question mark", name)
 	}
 	return nil
 }
