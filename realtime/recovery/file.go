@@ -22,7 +22,8 @@ import (
 // Writes gather for SyncEvery and are then made durable together, off the path
 // of the traffic: what a power cut takes is at most that long ago, and clients
 // that were ahead of it begin anew. The file is written anew, without what is
-// no longer kept, when it has grown to twice what is.
+// no longer kept, when it has grown to twice what it was; and after a fault of
+// the disk.
 type File struct {
 	*Memory
 	path string
@@ -37,6 +38,7 @@ type File struct {
 	queue    [][]byte           // lines to be written
 	live     map[string]Session // of sockets that are connected
 	size     int64              // of the file
+	whole    int64              // what it was when it was last written anew
 	failed   error
 }
 
@@ -185,9 +187,13 @@ func (f *File) SaveSession(s Session) error {
 func (f *File) TakeSession(pid string) (Session, bool) {
 	f.fileMu.Lock()
 	defer f.fileMu.Unlock()
+	_, live := f.live[pid]
 	delete(f.live, pid)
-	f.put(line{Taken: pid})
-	return f.Memory.TakeSession(pid)
+	s, ok := f.Memory.TakeSession(pid)
+	if live || ok { // strangers may name what they like, and it costs no write
+		f.put(line{Taken: pid})
+	}
+	return s, ok
 }
 
 // put queues a record; fileMu is held.
@@ -229,6 +235,12 @@ func (f *File) flush() {
 	f.flushing.Lock()
 	defer f.flushing.Unlock()
 	f.fileMu.Lock()
+	if f.failed != nil {
+		// The last record may be torn, and what follows it would be lost.
+		f.queue, f.failed = nil, f.rewrite()
+		f.fileMu.Unlock()
+		return
+	}
 	queue, file := f.queue, f.file
 	f.queue = nil
 	f.fileMu.Unlock()
@@ -245,15 +257,9 @@ func (f *File) flush() {
 	defer f.fileMu.Unlock()
 	f.failed = err
 	f.size += written
-	if f.size > minRewrite && f.size > 2*int64(f.Memory.kept()) {
+	if f.size > minRewrite && f.size > 2*f.whole {
 		f.failed = errors.Join(f.failed, f.rewrite())
 	}
-}
-
-func (m *Memory) kept() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.bytes
 }
 
 // rewrite replaces the file by one with what is kept, all or nothing. fileMu is
@@ -278,7 +284,7 @@ func (f *File) rewrite() error {
 	if f.file != nil {
 		f.file.Close()
 	}
-	f.file, f.size = temp, size
+	f.file, f.size, f.whole = temp, size, size
 	return syncFolder(filepath.Dir(f.path))
 }
 

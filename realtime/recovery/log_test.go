@@ -161,6 +161,45 @@ func TestFileSurvivesRestart(t *testing.T) {
 	}
 }
 
+// TestFileOutlivesFaults: what comes after a write that failed is durable again.
+func TestFileOutlivesFaults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f := openFile(t, path)
+	first := appended(t, f, "a")
+	f.flush()
+	f.fileMu.Lock()
+	f.file.Close() // the disk is gone
+	f.fileMu.Unlock()
+	appended(t, f, "b")
+	f.flush()
+	if err := f.SaveSession(Session{PID: "1"}); err == nil {
+		t.Error("the fault is not told")
+	}
+	appended(t, f, "c")
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f = openFile(t, path)
+	defer f.Close()
+	if got, ok := f.Since(first); !ok || names(got) != "bc" {
+		t.Errorf("after the fault: %s, %v", names(got), ok)
+	}
+}
+
+// TestStrangersCostNoWrites: a private id that nobody has is not worth a record.
+func TestStrangersCostNoWrites(t *testing.T) {
+	f := openFile(t, filepath.Join(t.TempDir(), "log"))
+	defer f.Close()
+	for i := range 100 {
+		f.TakeSession(fmt.Sprint("stranger", i))
+	}
+	f.fileMu.Lock()
+	defer f.fileMu.Unlock()
+	if len(f.queue) > 0 {
+		t.Errorf("%d records wait to be written", len(f.queue))
+	}
+}
+
 // TestFileNeverReusesOffsets: a client may know an offset that the file has
 // lost.
 func TestFileNeverReusesOffsets(t *testing.T) {
