@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"server22.local/appliance/discovery/internal/udp"
 	"server22.local/appliance/internal/netnstest"
 )
 
@@ -79,10 +80,11 @@ func TestJudgeUnicast(t *testing.T) {
 	// and younger than the responder: it must not get what is ours.
 	m.waitHeld(t)
 	for _, fam := range []family{ipv4, ipv6} {
-		var s *udpSocket
+		var s *udp.Conn
 		d.Do(func() {
 			var err error
-			if s, err = open(fam, addrPort(Interface{}, map[family]netip.Addr{ipv4: netip.IPv4Unspecified(), ipv6: netip.IPv6Unspecified()}[fam]), func(int) error { return nil }); err != nil {
+			all := map[family]netip.Addr{ipv4: netip.IPv4Unspecified(), ipv6: netip.IPv6Unspecified()}[fam]
+			if s, err = udp.Listen(netip.AddrPortFrom(all, port), 0); err != nil {
 				t.Error(err)
 			}
 		})
