@@ -28,6 +28,12 @@ type Service struct {
 	Interface string `json:"interface"`
 }
 
+// Equal says whether two services are the same in all that is told of them.
+func (s Service) Equal(o Service) bool {
+	return s.Instance == o.Instance && s.Type == o.Type && s.Host == o.Host && s.Port == o.Port &&
+		slices.Equal(s.TXT, o.TXT) && slices.Equal(s.Addrs, o.Addrs) && s.Interface == o.Interface
+}
+
 // ErrNoInterface is returned where there is nowhere to ask.
 var ErrNoInterface = errors.New("no interface with multicast is up")
 

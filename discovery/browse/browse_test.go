@@ -30,7 +30,7 @@ func response(records ...func(*wire.Builder)) []byte {
 	return append([]byte(nil), b.Bytes()...)
 }
 
-func record(s wire.Section, name wire.Name, typ uint16, ttl uint32, data string) func(*wire.Builder) {
+func rr(s wire.Section, name wire.Name, typ uint16, ttl uint32, data string) func(*wire.Builder) {
 	return func(b *wire.Builder) { b.Record(s, name, typ, wire.ClassIN, ttl, []byte(data)) }
 }
 
@@ -49,7 +49,7 @@ func TestCatalogPutsPacketsTogether(t *testing.T) {
 	host := wire.MustName("Kitchen", "local")
 
 	// The pointer alone: the rest has to be asked for.
-	missing := enter(t, c, response(record(wire.Answer, http, wire.TypePTR, 4500, string(mine))))
+	missing := enter(t, c, response(rr(wire.Answer, http, wire.TypePTR, 4500, string(mine))))
 	if diff := cmp.Diff([]wanted{{mine, wire.TypeSRV}, {mine, wire.TypeTXT}}, missing, cmp.AllowUnexported(wanted{})); diff != "" {
 		t.Error(diff)
 	}
@@ -57,17 +57,17 @@ func TestCatalogPutsPacketsTogether(t *testing.T) {
 		t.Errorf("a service without a host: %+v", got)
 	}
 	missing = enter(t, c, response(
-		record(wire.Answer, mine, wire.TypeSRV, 120, "\x00\x00\x00\x00\x1f\x90"+string(host)),
-		record(wire.Answer, mine, wire.TypeTXT, 4500, "\x06path=/\x00\x01x"),
+		rr(wire.Answer, mine, wire.TypeSRV, 120, "\x00\x00\x00\x00\x1f\x90"+string(host)),
+		rr(wire.Answer, mine, wire.TypeTXT, 4500, "\x06path=/\x00\x01x"),
 	))
 	if len(missing) != 2 || missing[0].name != host {
 		t.Errorf("missing %v", missing)
 	}
 	missing = enter(t, c, response(
-		record(wire.Answer, host, wire.TypeAAAA, 120, string(netip.MustParseAddr("fe80::1").AsSlice())),
-		record(wire.Answer, host, wire.TypeA, 120, "\x0a\x00\x00\x02"),
-		record(wire.Answer, host, wire.TypeA, 0, "\x0a\x00\x00\x03"), // a goodbye
-		record(wire.Answer, wire.MustName("other", "local"), wire.TypeA, 120, "\x0a\x00\x00\x04"),
+		rr(wire.Answer, host, wire.TypeAAAA, 120, string(netip.MustParseAddr("fe80::1").AsSlice())),
+		rr(wire.Answer, host, wire.TypeA, 120, "\x0a\x00\x00\x02"),
+		rr(wire.Answer, host, wire.TypeA, 0, "\x0a\x00\x00\x03"), // a goodbye
+		rr(wire.Answer, wire.MustName("other", "local"), wire.TypeA, 120, "\x0a\x00\x00\x04"),
 	))
 	want := []Service{{
 		Instance: "My Web. 2", Type: "_http._tcp", Host: "Kitchen.local", Port: 8080, TXT: []string{"path=/", "x"},
@@ -82,10 +82,10 @@ func TestCatalogIsBounded(t *testing.T) {
 	c := newCatalog("_http._tcp", http)
 	for i := range 2 * maxInstances {
 		name := wire.MustName(string(rune('a'+i%26))+time.Duration(i).String(), "_http", "_tcp", "local")
-		enter(t, c, response(record(wire.Answer, http, wire.TypePTR, 120, string(name))))
+		enter(t, c, response(rr(wire.Answer, http, wire.TypePTR, 120, string(name))))
 	}
-	if len(c.instances) != maxInstances {
-		t.Errorf("%d instances", len(c.instances))
+	if n := len(c.cache.sets[setKey{http, wire.TypePTR}]); n != maxInstances {
+		t.Errorf("%d instances", n)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestCatalogTakesEntries(t *testing.T) {
 	if diff := cmp.Diff(want, c.services(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
-	enter(t, c, response(record(wire.Answer, wire.MustName("My Web. ä", "_http", "_tcp", "local"), wire.TypeTXT, 120, "\x01x")))
+	enter(t, c, response(rr(wire.Answer, wire.MustName("My Web. ä", "_http", "_tcp", "local"), wire.TypeTXT, 120, "\x01x")))
 	if got := c.services()[0].TXT; len(got) != 1 || got[0] != "x" {
 		t.Errorf("a later TXT record is not taken: %q", got)
 	}

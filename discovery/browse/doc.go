@@ -18,6 +18,10 @@
 // what can be repaired from outside. Its Register is never used: our responder
 // would give each question a second answer.
 //
+// A [Browser] goes on instead: it asks less and less often, keeps what it hears
+// for as long as that is said to be true, has it confirmed before its time is
+// over, and tells what has changed. Zeroconf has nothing of the kind.
+//
 // [Seen] is zeroconf alone, as a second opinion that shares no code with our
 // responder: whether it is heard at all.
 package browse

@@ -18,11 +18,11 @@ import (
 	"server22.local/appliance/discovery/internal/wire"
 )
 
-// attempt is how long one of zeroconf's browsings lasts. It asks once, and
+// oneLook is how long one of zeroconf's browsings lasts. It asks once, and
 // then not before two to six seconds; a responder that has told its addresses
 // within the last second leaves them out, and zeroconf drops what comes
 // without. So it is begun anew after a little more than that second.
-const attempt = 1300 * time.Millisecond
+const oneLook = 1300 * time.Millisecond
 
 // A Sighting is what an independent stack found out in one address family.
 type Sighting struct {
@@ -104,7 +104,7 @@ func lookOnce(ctx context.Context, traffic zeroconf.IPType, interfaces []net.Int
 	if err != nil {
 		return false, fmt.Errorf("listening for multicast DNS: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, attempt)
+	ctx, cancel := context.WithTimeout(ctx, oneLook)
 	defer cancel()
 	entries := make(chan *zeroconf.ServiceEntry)
 	var reader sync.WaitGroup
