@@ -165,15 +165,15 @@ func TestHostKeepsItsAddresses(t *testing.T) {
 		h.enter(&m, "eth0")
 	}
 	take(response(
-		record(wire.Answer, wire.MustName("other", "local"), wire.TypeA, 120, "\x0a\x00\x00\x04"),
-		record(wire.Answer, name, wire.TypeA, 0, "\x0a\x00\x00\x03"), // a goodbye
+		rr(wire.Answer, wire.MustName("other", "local"), wire.TypeA, 120, "\x0a\x00\x00\x04"),
+		rr(wire.Answer, name, wire.TypeA, 0, "\x0a\x00\x00\x03"), // a goodbye
 	))
 	if answered != 0 {
 		t.Error("another host's answer was taken")
 	}
 	take(response(
-		record(wire.Answer, name, wire.TypeA, 120, "\x0a\x00\x00\x02"),
-		record(wire.Additional, wire.MustName("kitchen", "local"), wire.TypeAAAA, 120, string(netip.MustParseAddr("fe80::1").AsSlice())),
+		rr(wire.Answer, name, wire.TypeA, 120, "\x0a\x00\x00\x02"),
+		rr(wire.Additional, wire.MustName("kitchen", "local"), wire.TypeAAAA, 120, string(netip.MustParseAddr("fe80::1").AsSlice())),
 	))
 	want := []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fe80::1%eth0")}
 	if answered != 1 || !slices.Equal(h.addrs, want) {

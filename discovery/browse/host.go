@@ -66,7 +66,7 @@ func (h *host) enter(m *wire.Message, iface string) []wanted {
 		if addr.Is6() && addr.IsLinkLocalUnicast() {
 			addr = addr.WithZone(iface)
 		}
-		if !slices.Contains(h.addrs, addr) && len(h.addrs) < maxAddrs {
+		if !slices.Contains(h.addrs, addr) && len(h.addrs) < maxSet {
 			h.addrs = append(h.addrs, addr)
 		}
 	}
