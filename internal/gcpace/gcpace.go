@@ -22,7 +22,8 @@ const (
 	// busy is the time between two collections below which they cost more
 	// than the memory is worth.
 	busy = 250 * time.Millisecond
-	// quiet is how long there is no collection when the load is over.
+	// quiet is how long there is no collection, and little to collect, when the
+	// load is over.
 	quiet = time.Second
 	// headroom is what may be allocated between two collections under load.
 	headroom = 16 << 20
@@ -36,6 +37,7 @@ const (
 type Pace struct {
 	mu      sync.Mutex // guards all following
 	last    time.Time  // of the last collection
+	then    uint64     // what had been allocated by then
 	raised  bool
 	settle  *time.Timer
 	stopped bool
@@ -72,22 +74,34 @@ func (p *Pace) collected() {
 	}
 	p.last = now
 	if p.raised {
-		debug.SetGCPercent(percent(live()))
+		p.then = allocated()
+		debug.SetGCPercent(percent(basis()))
 		p.settle.Reset(quiet)
 	}
 	p.watch()
 }
 
-// percent is the setting that allows headroom over a live heap.
-func percent(live uint64) int {
-	if live == 0 {
+// percent is the setting that allows headroom over its basis.
+func percent(basis uint64) int {
+	if basis == 0 {
 		return maxPercent
 	}
-	return int(min(max(100*headroom/live, calmPercent), maxPercent))
+	return int(min(max(100*headroom/basis, calmPercent), maxPercent))
 }
 
-func live() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+// basis is what the setting is a percentage of: what the last collection found
+// alive, stacks and globals included.
+func basis() (sum uint64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(samples)
+	for _, s := range samples {
+		sum += s.Value.Uint64()
+	}
+	return sum
+}
+
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
@@ -96,6 +110,12 @@ func live() uint64 {
 func (p *Pace) quiet() {
 	p.mu.Lock()
 	if p.stopped || !p.raised {
+		p.mu.Unlock()
+		return
+	}
+	if now := allocated(); now-p.then > headroom/8 {
+		p.then = now // there will be a collection, but later
+		p.settle.Reset(quiet)
 		p.mu.Unlock()
 		return
 	}
