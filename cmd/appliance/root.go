@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -92,13 +93,13 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 unhealthy,
 // addFlags adds the flags that every verb knows.
 func (inv *invocation) addFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVar(&inv.configPath, "config", os.Getenv("APPLIANCE_CONFIG"), "configuration `FILE` (default "+config.DefaultPath+")")
+	f.StringVar(&inv.configPath, "config", os.Getenv("APPLIANCE_CONFIG"), "read the configuration from `FILE` (default "+config.DefaultPath+")")
 	inv.flags = map[string]*string{}
 	for _, flag := range []struct{ name, path, usage string }{
-		{"name", "name", "host `NAME`"},
-		{"state", "state", "`FOLDER` of everything that must survive"},
-		{"listen", "http.listen", "`ADDRESSES` to serve on, as in :80,:8080"},
-		{"log-level", "log.level", "debug, info, warn or error `LEVEL`"},
+		{"name", "name", "be called `NAME`, and NAME.local on the network"},
+		{"state", "state", "keep everything that must survive in `FOLDER`"},
+		{"listen", "http.listen", "serve on these `ADDRESSES`, as in :80,:8080"},
+		{"log-level", "log.level", "log from this `LEVEL` on: debug, info, warn or error"},
 	} {
 		inv.flags[flag.path] = f.String(flag.name, "", flag.usage)
 	}
@@ -120,20 +121,40 @@ func (inv *invocation) sources() config.Sources {
 	return src
 }
 
-// strictArgs makes the wrong number of arguments a matter of usage, with a
-// hint, for every verb.
+// strictArgs makes wrong arguments a matter of usage, with a hint, for every verb.
 func strictArgs(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = 2
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usage(err, fmt.Sprintf("usage: %s", cmd.UseLine()))
+			if check(cmd, args) == nil {
+				return nil
 			}
-			return nil
+			return wrongArgs(cmd, args)
 		}
 	}
 	for _, child := range cmd.Commands() {
 		strictArgs(child)
 	}
+}
+
+// wrongArgs says what was expected in the place of args.
+func wrongArgs(cmd *cobra.Command, args []string) error {
+	path, got := cmd.CommandPath(), "nothing"
+	if len(args) > 0 {
+		got = fmt.Sprintf("%q", strings.Join(args, " "))
+	}
+	if cmd.HasAvailableSubCommands() && len(args) > 0 {
+		hint := fmt.Sprintf("'%s --help' lists every verb", path)
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = fmt.Sprintf("did you mean %s? %s", strings.Join(near, " or "), hint)
+		}
+		return usage(fmt.Errorf("unknown command %q for %q", args[0], path), hint)
+	}
+	_, takes, some := strings.Cut(cmd.Use, " ")
+	if !some {
+		takes = "no arguments"
+	}
+	return usage(fmt.Errorf("%s takes %s, and got %s", path, takes, got), fmt.Sprintf("usage: %s", cmd.UseLine()))
 }
 
 func newVersion(inv *invocation) *cobra.Command {

@@ -10,7 +10,7 @@ import (
 type seconds struct{ d *time.Duration }
 
 func (s seconds) String() string {
-	if s.d == nil {
+	if s.d == nil || *s.d == 0 { // no time is no limit, which is no default to print
 		return ""
 	}
 	return s.d.String()

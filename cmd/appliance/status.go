@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"server22.local/appliance/internal/app"
-	"server22.local/appliance/internal/config"
 )
 
 func newStatus(inv *invocation) *cobra.Command {
@@ -51,7 +50,7 @@ func unhealthy(s app.Status) error {
 }
 
 func writeStatus(w io.Writer, s app.Status) {
-	fmt.Fprintf(w, "%s is serving since %s (version %s)\n", s.Name, readable(time.Duration(s.Uptime)*time.Second), s.Version)
+	fmt.Fprintf(w, "%s is serving, up %s (version %s)\n", s.Name, readable(time.Duration(s.Uptime)*time.Second), s.Version)
 	for _, url := range s.URLs {
 		fmt.Fprintf(w, "  %s\n", url)
 	}
@@ -63,12 +62,12 @@ func writeStatus(w io.Writer, s app.Status) {
 		fmt.Fprintf(table, "clients\t%d\n", *s.Clients)
 	}
 	if s.Store != nil {
-		fmt.Fprintf(table, "store\t%s of %s\n", amount(s.Store.Used), config.Bytes(s.Store.Max))
+		fmt.Fprintf(table, "store\t%s of %s\n", amount(s.Store.Used), amount(s.Store.Max))
 	}
 	if !s.Clock {
 		fmt.Fprintf(table, "clock\tnever set\n")
 	}
-	fmt.Fprintf(table, "administrator\t%s\n", s.Claim)
+	fmt.Fprintf(table, "administrator\t%s\n", administrator(s.Claim))
 	table.Flush()
 	for _, c := range s.Conditions {
 		fmt.Fprintf(w, "%s %s: %s\n", c.Severity, c.Code, c.Text)
@@ -76,6 +75,14 @@ func writeStatus(w io.Writer, s app.Status) {
 			fmt.Fprintf(w, "  hint: %s\n", c.Hint)
 		}
 	}
+}
+
+// administrator says whether somebody looks after the appliance, or how to.
+func administrator(claim string) string {
+	if claim == "unclaimed" {
+		return "nobody yet; 'appliance admin claim' shows the code for it"
+	}
+	return claim
 }
 
 func upOrDown(up bool) string {
@@ -101,9 +108,9 @@ func readable(d time.Duration) string {
 
 // amount is a number of bytes, rounded.
 func amount(n int64) string {
-	const mib = 1 << 20
-	if n >= mib {
-		return fmt.Sprintf("%.1f MiB", float64(n)/mib)
+	unit, in := "KiB", float64(n)/(1<<10)
+	if n >= 1<<20 {
+		unit, in = "MiB", float64(n)/(1<<20)
 	}
-	return fmt.Sprintf("%.1f KiB", float64(n)/1024)
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", in), ".0") + " " + unit
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -31,7 +32,7 @@ type target struct {
 // addFlags adds the flags of verbs that have a target.
 func (t *target) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&t.url, "url", "u", os.Getenv("APPLIANCE_URL"), "`URL` of the appliance (default: the one on this machine, else that of the configured name)")
-	cmd.Flags().VarP(seconds{&t.timeout}, "timeout", "W", "give up after this `TIME`, as in 10 or 1m, and exit with 124")
+	cmd.Flags().VarP(seconds{&t.timeout}, "timeout", "W", "give up after this `TIME`, as in 10 (seconds) or 1m, and exit with 124")
 }
 
 // bound gives the context of a verb its time.
@@ -82,8 +83,8 @@ func (t *target) options() client.Options {
 // namespace is the URL of a namespace of the appliance.
 func (t *target) namespace(name string) (string, error) {
 	u, err := url.Parse(t.url)
-	if err != nil || u.Host == "" {
-		return "", usage(fmt.Errorf("%q is not a URL", t.url), "as in --url http://server22.local/")
+	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "ws", "wss"}, u.Scheme) {
+		return "", usage(fmt.Errorf("%q is not a URL of an appliance", t.url), "as in --url http://server22.local/")
 	}
 	u.Path = name
 	return u.String(), nil

@@ -10,14 +10,17 @@ import (
 )
 
 // greet writes the first lines of a start by hand: where to open the pages.
+// They leave in one write, so that no line of the log gets between them.
 func greet(w io.Writer, version, title string, urls []string, claim string) {
-	fmt.Fprintf(w, "appliance %s: %s is open at\n", version, title)
+	var b strings.Builder
+	fmt.Fprintf(&b, "appliance %s: %s is open at\n", version, title)
 	for _, url := range urls {
-		fmt.Fprintf(w, "  %s\n", url)
+		fmt.Fprintf(&b, "  %s\n", url)
 	}
 	if claim != "" {
-		fmt.Fprintf(w, "Nobody administrates it yet. To claim it, open %sadmin/ and enter %s\n", urls[0], claim)
+		fmt.Fprintf(&b, "Nobody administrates it yet. To claim it, open %sadmin/ and enter %s\n", urls[0], claim)
 	}
+	io.WriteString(w, b.String())
 }
 
 // QRText draws a QR code with half blocks, dark on light whatever the
