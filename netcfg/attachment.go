@@ -96,7 +96,7 @@ func (a *attachment) follow(link Link, snapshot *Snapshot) {
 		a.lostCarrier = time.Now()
 		a.c.lookAfter(carrierGrace) // to tell of it
 	}
-	if a.owner == nil && a.c.settings.Mode != ModeObserve && a.meddled(snapshot) {
+	if a.c.settings.Mode != ModeObserve && a.meddled(snapshot) {
 		a.c.findOwner()
 	}
 	if !a.c.configures() {

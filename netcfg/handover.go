@@ -4,7 +4,7 @@ import "strings"
 
 // handOvers is what to do so that a link becomes ours; LINK stands for its name.
 var handOvers = map[string]string{
-	"NetworkManager": `nmcli device set LINK managed no
+	"NetworkManager": `nmcli device set LINK managed no; ip route flush dev LINK proto dhcp
 and, so that it stays so after a restart, /etc/NetworkManager/conf.d/90-appliance.conf:
   [device-appliance]
   match-device=interface-name:LINK
@@ -15,7 +15,7 @@ and, so that it stays so after a restart, /etc/NetworkManager/conf.d/90-applianc
   Name=LINK
   [Link]
   Unmanaged=yes
-then: networkctl reload
+then: networkctl reload; ip route flush dev LINK proto dhcp
 `,
 	"dhcpcd": `/etc/dhcpcd.conf, before the first "interface" line:
   denyinterfaces LINK
@@ -24,7 +24,8 @@ then: systemctl restart dhcpcd
 	"ifupdown": `ifdown LINK
 and remove LINK from /etc/network/interfaces and /etc/network/interfaces.d/
 `,
-	"DHCP client": `stop the DHCP client that serves LINK (see: ss -ulpn 'sport = 68'; ps -C dhclient,udhcpc)
+	"DHCP client": `stop the DHCP client that serves LINK (see: ss -ulpn 'sport = 68'; ps -C dhclient,udhcpc),
+then, where it has left routes behind: ip route flush dev LINK proto dhcp
 `,
 }
 

@@ -249,6 +249,11 @@ func TestForeignClient(t *testing.T) {
 	if got := d.addrs(); len(got) != 1 {
 		t.Errorf("addresses %v", got)
 	}
+	// What the hand-over tells to do is noticed at once.
+	n.dev.Run("ip", "route", "flush", "dev", "eth0", "proto", "dhcp")
+	netnstest.Eventually(t, soon, "it to be ours again", func() bool {
+		return strings.Contains(n.dev.Run("ip", "route"), "proto 161") && d.report().Owner == nil
+	})
 }
 
 func TestObserveChangesNothing(t *testing.T) {

@@ -37,12 +37,15 @@ func (a *attachment) yield(owner Owner) {
 		"iface", a.now.Name, "owner", owner.Name, "evidence", owner.Evidence, "hand_over", owner.HandOver)
 }
 
-// meddled says that somebody else may have begun to configure the interface: an
-// address or a way to elsewhere has come that is not ours, or a route of a DHCP
-// client.
+// meddled says that somebody else may have begun to configure the interface, or
+// ceased to: an address or a way to elsewhere has come that is not ours, or a
+// route of a DHCP client; or what the owner had made there has changed.
 func (a *attachment) meddled(snapshot *Snapshot) bool {
 	before := a.strangers
 	a.strangers = a.foreign(snapshot)
+	if a.owner != nil {
+		return !slices.Equal(before, a.strangers)
+	}
 	news := slices.ContainsFunc(a.strangers, func(p netip.Prefix) bool { return !slices.Contains(before, p) })
 	return news || a.c.config.Owners.dhcpRoute(a.c.jobs, snapshot, a.now) != ""
 }
