@@ -88,6 +88,10 @@ type Config struct {
 	// ResolvConf is the resolver file to write, "" for none. It is also the one
 	// that is observed; "" observes [DefaultResolvConf].
 	ResolvConf string
+	// SystemResolver is the file where programs look for their name servers, if
+	// that need not be ResolvConf: where it is systemd-resolved's, that is told
+	// them too. "" tells only the owner of ResolvConf.
+	SystemResolver string
 	// StateDir keeps the lease and what must be cleaned up after a crash; ""
 	// keeps nothing.
 	StateDir string

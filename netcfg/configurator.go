@@ -44,7 +44,8 @@ type Configurator struct {
 	leaving    bool   // we configured, and shall only observe: what is ours must go
 	failing    string // the last error of applying, to log it once
 	resolver   resolverFile
-	unresolved string      // the last error of the resolver file, likewise
+	unwritten  string      // the last error of the resolver file, likewise
+	untold     string      // the last error of systemd-resolved, likewise
 	told       nameService // what systemd-resolved knows, where the file is its
 	telling    *job        // nil if it is not being told just now
 

@@ -80,21 +80,22 @@ func (c *Configurator) writeResolver() {
 	}
 }
 
-// resolve brings the names to whoever resolves here.
+// resolve brings the names to whoever resolves here: to the resolver file, and
+// to systemd-resolved where that file is its.
 func (c *Configurator) resolve(names nameService) {
 	if c.config.ResolvConf == "" {
 		return
 	}
 	err := c.resolver.write(names)
 	managed, ok := errors.AsType[*ManagedError](err)
-	switch {
-	case ok && managed.Manager == systemdResolved && c.link != nil:
+	theirs := ok && managed.Manager == systemdResolved
+	if c.link != nil && (theirs || managerOfLink(c.config.SystemResolver) == systemdResolved) {
 		c.tellResolved(names)
-		return
-	case ok && names.empty(): // we have nothing to say in there
+	}
+	if theirs || ok && names.empty() { // where we have nothing to say, nothing is wrong
 		err = nil
 	}
-	c.logOnce(&c.unresolved, "cannot write the resolver file", err)
+	c.logOnce(&c.unwritten, "cannot write the resolver file", err)
 	if errors.Is(err, errQuarrel) {
 		c.lookAfter(quarrelPause)
 	}

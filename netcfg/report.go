@@ -143,7 +143,7 @@ func (c *Configurator) problems() []string {
 	if c.quarrel.hot(time.Now()) {
 		list = append(list, errQuarrel.Error())
 	}
-	for _, problem := range []string{c.failing, c.unresolved} {
+	for _, problem := range []string{c.failing, c.unwritten, c.untold} {
 		if problem != "" {
 			list = append(list, strings.ReplaceAll(problem, "\n", "; "))
 		}

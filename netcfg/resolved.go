@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,7 +15,7 @@ import (
 const resolvedTime = 3 * time.Second
 
 // tellResolved gives the name servers to systemd-resolved, whose the resolver
-// file is, beside everything else. It takes NET_ADMIN, no more.
+// file is, beside everything else. It takes root, or polkit's leave.
 func (c *Configurator) tellResolved(names nameService) {
 	if names.same(c.told) || c.telling != nil {
 		return // what is being told is compared again when it is done
@@ -26,7 +27,7 @@ func (c *Configurator) tellResolved(names nameService) {
 		err := c.config.Owners.setResolved(ctx, index, names)
 		_ = c.do(c.jobs, func() error {
 			c.telling = nil
-			c.logOnce(&c.unresolved, "cannot tell systemd-resolved the name servers", err)
+			c.logOnce(&c.untold, "cannot tell systemd-resolved the name servers", err)
 			if err == nil {
 				c.told = names
 				c.lookAfter(0)
@@ -50,19 +51,34 @@ func (f OwnerFinder) setResolved(ctx context.Context, link int, names nameServic
 		return errors.New("systemd-resolved does not run, but the resolver file is its")
 	}
 	resolved := bus.Object(service, "/org/freedesktop/resolve1")
-	call := func(method string, args ...any) error {
-		if err := resolved.CallWithContext(ctx, service+".Manager."+method, 0, args...).Err; err != nil {
-			return fmt.Errorf("%s: %w", method, err)
-		}
-		return nil
+	type request struct {
+		method string
+		args   []any
 	}
 	index := int32(link)
-	if names.empty() {
-		return call("RevertLink", index)
+	requests := []request{
+		{"SetLinkDNS", []any{index, resolvedServers(names.servers)}},
+		{"SetLinkDomains", []any{index, resolvedDomains(names.search)}},
+		{"SetLinkDefaultRoute", []any{index, true}},
 	}
-	return errors.Join(call("SetLinkDNS", index, resolvedServers(names.servers)),
-		call("SetLinkDomains", index, resolvedDomains(names.search)),
-		call("SetLinkDefaultRoute", index, true))
+	if names.empty() {
+		requests = []request{{"RevertLink", []any{index}}}
+	}
+	for _, r := range requests {
+		if err := resolved.CallWithContext(ctx, service+".Manager."+r.method, 0, r.args...).Err; err != nil {
+			return refusal(err)
+		}
+	}
+	return nil
+}
+
+// refusal explains the error that is not self-evident.
+func refusal(err error) error {
+	answer, ok := errors.AsType[dbus.Error](err)
+	if ok && (answer.Name == "org.freedesktop.DBus.Error.AccessDenied" || answer.Name == "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired") {
+		return fmt.Errorf("systemd-resolved takes them from root, or by polkit's leave: %w", err)
+	}
+	return fmt.Errorf("asking systemd-resolved: %w", err)
 }
 
 type resolvedServer struct {

@@ -38,7 +38,7 @@ func TestResolved(t *testing.T) {
 		_ = in.Close()
 		<-resolved.Exited()
 	})
-	resolved.WaitOutput("READY", 20*time.Second)
+	resolved.WaitOutput("READY", 40*time.Second)
 	says := func(want string) {
 		t.Helper()
 		before := len(resolved.Output())

@@ -80,19 +80,19 @@ func TestKeaRegistersInBIND(t *testing.T) {
 			"reservations":[{"hw-address":"HWADDR","ip-address":"10.82.1.22","hostname":"server22"}]}],
 		"loggers":[{"name":"kea-dhcp4","severity":"INFO","output_options":[{"output":"stdout"}]}]}}`))
 
-	n.lan.Daemon("named", "-g", "-c", dir+"/named.conf", "-n", "1").WaitOutput("running", 10*time.Second)
+	n.lan.Daemon("named", "-g", "-c", dir+"/named.conf", "-n", "1").WaitOutput("running", 30*time.Second)
 	inDir := func(name, config string) *netnstest.Daemon {
 		cmd := n.lan.Command(name, "-c", config)
 		cmd.Env = append(os.Environ(), "KEA_PIDFILE_DIR="+dir, "KEA_LOCKFILE_DIR="+dir)
 		return n.lan.DaemonCommand(cmd)
 	}
-	inDir("kea-dhcp-ddns", dir+"/d2.json").WaitOutput("STARTED", 10*time.Second)
+	inDir("kea-dhcp-ddns", dir+"/d2.json").WaitOutput("STARTED", 30*time.Second)
 	server := inDir("kea-dhcp4", dir+"/kea.json")
-	server.WaitOutput("DHCP4_STARTED", 10*time.Second)
+	server.WaitOutput("DHCP4_STARTED", 30*time.Second)
 
 	d := n.start(Settings{Mode: ModeDHCP})
 	d.has("10.82.1.22/24", soon)
-	netnstest.Eventually(t, 25*time.Second, "the registration", func() bool {
+	netnstest.Eventually(t, 40*time.Second, "the registration", func() bool {
 		r := d.report().Registration
 		return r.State == "yes" && r.Name == "server22.lan" && r.Reverse == "server22.lan"
 	})

@@ -22,7 +22,7 @@ tarball() { # target
   install -m 755 build/arm/tarball/install.sh "$tree/$name/install.sh"
   install -m 644 LICENSE README.md "$dist/NOTICES" "$tree/$name/"
   mkdir "$tree/$name/systemd"
-  cp -r systemd/*.service systemd/*.socket systemd/sysusers.d systemd/tmpfiles.d systemd/sysctl.d "$tree/$name/systemd/"
+  cp -r systemd/*.service systemd/*.socket systemd/sysusers.d systemd/tmpfiles.d systemd/sysctl.d systemd/polkit "$tree/$name/systemd/"
   tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --mode='u+rwX,go+rX,go-w' \
     -C "$tree" -cf - "$name" | gzip -9n > "$dist/$name.tar.gz"
   rm -rf "$tree"

@@ -13,6 +13,7 @@ files() { # tree target
   install -D -m 644 -t "$1/usr/lib/systemd/system" systemd/*.service systemd/*.socket
   install -D -m 644 -t "$1/usr/lib/sysusers.d" systemd/sysusers.d/appliance.conf
   install -D -m 644 -t "$1/usr/lib/tmpfiles.d" systemd/tmpfiles.d/appliance.conf
+  install -D -m 644 -t "$1/usr/share/polkit-1/rules.d" systemd/polkit/60-appliance.rules
   install -D -m 644 -t "$1/usr/lib/sysctl.d" systemd/sysctl.d/60-appliance.conf
   install -D -m 644 build/arm/deb/appliance.toml "$1/etc/appliance/appliance.toml"
   install -D -m 644 build/arm/deb/copyright "$1/usr/share/doc/appliance/copyright"

@@ -66,7 +66,7 @@ func (d *NetDaemon) Run(ctx context.Context) error {
 
 func (d *NetDaemon) configurator(cfg *config.Loaded, dir string) (*ownNetwork, error) {
 	configurator, err := netcfg.New(netcfg.Config{
-		Settings: settingsOf(cfg), Hostname: cfg.Name, ResolvConf: resolvConf(cfg), StateDir: dir,
+		Settings: settingsOf(cfg), Hostname: cfg.Name, ResolvConf: resolvConf(cfg), SystemResolver: systemResolver(cfg), StateDir: dir,
 		Commit: d.commit, Log: d.opts.Log,
 	})
 	if err != nil {

@@ -117,6 +117,15 @@ func resolvConf(cfg *config.Loaded) string {
 	}
 }
 
+// systemResolver is the file where programs look, if that need not be the one
+// that is written.
+func systemResolver(cfg *config.Loaded) string {
+	if cfg.Net.ResolvConf != "" {
+		return "" // whoever names a file means that one
+	}
+	return netcfg.DefaultResolvConf
+}
+
 // netStateDir is where netcfg keeps leases and what it must clean up.
 const netStateDir = "net"
 
@@ -135,7 +144,7 @@ func (a *App) newConfigurator(cfg *config.Loaded, settings netcfg.Settings) (*ne
 		return nil, stateFault(cfg.State, err)
 	}
 	configurator, err := netcfg.New(netcfg.Config{
-		Settings: settings, Hostname: cfg.Name, ResolvConf: resolvConf(cfg), StateDir: dir,
+		Settings: settings, Hostname: cfg.Name, ResolvConf: resolvConf(cfg), SystemResolver: systemResolver(cfg), StateDir: dir,
 		Commit: func(s netcfg.Settings) error { return a.keep(settingChanges(settingsOf(a.cfg()), s)) },
 		Log:    a.log.With("part", "netcfg"),
 	})

@@ -14,7 +14,7 @@ if [ "${1:-}" = --uninstall ]; then
   # shellcheck disable=SC2086
   systemctl disable --now $units || true
   for u in $units; do rm -f "/etc/systemd/system/$u"; done
-  rm -f /usr/bin/appliance /etc/sysusers.d/appliance.conf /etc/tmpfiles.d/appliance.conf /etc/sysctl.d/60-appliance.conf
+  rm -f /usr/bin/appliance /etc/sysusers.d/appliance.conf /etc/tmpfiles.d/appliance.conf /etc/sysctl.d/60-appliance.conf /etc/polkit-1/rules.d/60-appliance.rules
   systemctl daemon-reload
   echo "Removed. /etc/appliance and /var/lib/appliance are kept."
   exit 0
@@ -26,6 +26,7 @@ for u in $units; do install -m 644 "systemd/$u" "/etc/systemd/system/$u"; done
 install -D -m 644 systemd/sysusers.d/appliance.conf /etc/sysusers.d/appliance.conf
 install -D -m 644 systemd/tmpfiles.d/appliance.conf /etc/tmpfiles.d/appliance.conf
 install -D -m 644 systemd/sysctl.d/60-appliance.conf /etc/sysctl.d/60-appliance.conf
+install -D -m 644 systemd/polkit/60-appliance.rules /etc/polkit-1/rules.d/60-appliance.rules
 mkdir -p /etc/appliance
 [ -e /etc/appliance/appliance.toml ] || /usr/bin/appliance config default > /etc/appliance/appliance.toml
 systemd-sysusers appliance.conf
