@@ -8,7 +8,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/signal"
+	"regexp"
+	"strings"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"server22.local/appliance/realtime"
 	"server22.local/appliance/realtime/client"
@@ -43,15 +47,91 @@ func ExampleServer_Shutdown() {
 	log.Print(server.ListenAndServe())
 }
 
+// A middleware decides who gets into a namespace.
 func ExampleNamespace_Use() {
 	io := realtime.New(realtime.Options{})
 	io.Of("/admin").Use(func(s *realtime.Socket) error {
 		var auth struct{ Token string }
-		if err := s.Auth(&auth); err != nil || auth.Token != os.Getenv("ADMIN_TOKEN") {
+		if err := s.Auth(&auth); err != nil || auth.Token != "secret" {
 			return realtime.Refuse("unauthorized", nil)
 		}
 		return nil
 	})
+
+	for _, token := range []string{"guessed", "secret"} {
+		_, stop, err := dial(io, "/admin", client.Options{Auth: map[string]string{"token": token}})
+		fmt.Println(token, err)
+		stop()
+	}
+	// Output:
+	// guessed server refused namespace /admin: unauthorized
+	// secret <nil>
+}
+
+// Namespaces that are made when a client asks for them, and go with the last
+// one.
+func ExampleServer_OfPattern() {
+	io := realtime.New(realtime.Options{})
+	games := io.OfPattern(regexp.MustCompile(`^/game/[a-z]+$`))
+	realtime.Handle0(games, "where am i", func(_ context.Context, s *realtime.Socket) (string, error) {
+		return s.Namespace().Name(), nil
+	})
+
+	s, stop, err := dial(io, "/game/chess", client.Options{})
+	defer stop()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(client.Ask[string](context.Background(), s, "where am i"))
+	// Output: /game/chess <nil>
+}
+
+// What a socket sends to a room, all others in it receive.
+func ExampleSocket_To() {
+	io := realtime.New(realtime.Options{})
+	realtime.On2(io, "enter", func(_ context.Context, s *realtime.Socket, room, name string) error {
+		s.Join(room)
+		return s.To(room).Emit("entered", name)
+	})
+
+	ada, stop := talk(io)
+	defer stop()
+	bob, stop := talk(io)
+	defer stop()
+	entered := make(chan string)
+	client.On(ada, "entered", func(_ context.Context, _ *client.Socket, name string) error {
+		entered <- name
+		return nil
+	})
+	client.Ask[client.Args](context.Background(), ada, "enter", "lobby", "ada")
+	bob.Emit("enter", "lobby", "bob")
+	fmt.Println(<-entered)
+	// Output: bob
+}
+
+// A client that has no library: any WebSocket will do.
+func ExampleServer_Plain() {
+	io := realtime.New(realtime.Options{})
+	realtime.Handle(io.Of("/chat"), "shout", func(_ context.Context, _ *realtime.Socket, text string) (string, error) {
+		return strings.ToUpper(text), nil
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/socket.io/", io)
+	mux.Handle("/ws", io.Plain("/chat"))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	defer io.Shutdown(context.Background())
+
+	ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(server.URL, "http")+"/ws", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ws.Close()
+	ws.ReadMessage() // {"sid": …}
+	ws.WriteMessage(websocket.TextMessage, []byte(`{"event": "shout", "args": ["hello"], "id": 1}`))
+	_, answer, _ := ws.ReadMessage()
+	fmt.Println(string(answer))
+	// Output: {"ack":1,"args":["HELLO"]}
 }
 
 func ExampleValue() {
@@ -66,18 +146,25 @@ func ExampleValue() {
 	// Output: a.txt hello <nil>
 }
 
-// talk starts a server on a free port and connects a client to it.
+// talk connects a client to the main namespace.
 func talk(io *realtime.Server) (s *client.Socket, stop func()) {
-	server := httptest.NewServer(io)
-	s, err := client.Dial(context.Background(), server.URL, client.Options{})
+	s, stop, err := dial(io, "/", client.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
+	return s, stop
+}
+
+// dial starts a server on a free port and connects a client to a namespace.
+func dial(io *realtime.Server, namespace string, o client.Options) (s *client.Socket, stop func(), err error) {
+	server := httptest.NewServer(io)
+	s, err = client.Dial(context.Background(), server.URL+namespace, o)
 	return s, func() {
-		s.Close()
-		io.Shutdown(context.Background())
+		if err == nil {
+			s.Close()
+		}
 		server.Close()
-	}
+	}, err
 }
 
 // What a handler returns is the acknowledgement; a Refusal is one too.
