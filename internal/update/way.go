@@ -1,8 +1,6 @@
 package update
 
-import (
-	"os"
-)
+import "os"
 
 // Way says who updates a system.
 type Way string
@@ -14,6 +12,10 @@ const (
 	ByHand     Way = "hand"     // whoever put the binary there
 )
 
+// debianCopyright is in every Debian package, and in nothing else: unlike
+// dpkg's database it is a file that others may look at (Debian Policy §12.5).
+const debianCopyright = "/usr/share/doc/appliance/copyright"
+
 // Here returns how this system is updated.
 func Here() Way {
 	for _, known := range []struct {
@@ -21,7 +23,7 @@ func Here() Way {
 		way  Way
 	}{
 		{"/run/appliance-card", ByBundle},
-		{"/var/lib/dpkg/info/appliance.list", ByPackages},
+		{debianCopyright, ByPackages},
 	} {
 		if _, err := os.Stat(known.path); err == nil {
 			return known.way
