@@ -25,6 +25,7 @@ import (
 	"server22.local/appliance/internal/gcpace"
 	"server22.local/appliance/internal/health"
 	"server22.local/appliance/internal/httpd"
+	"server22.local/appliance/internal/mqtt"
 	"server22.local/appliance/internal/update"
 	"server22.local/appliance/netcfg"
 	"server22.local/appliance/realtime"
@@ -83,6 +84,7 @@ type App struct {
 	realtime  *realtime.Server
 	data      *data
 	kept      recoveries           // what clients miss while they are away
+	mqtt      *mqtt.Server         // nil where that is off
 	observer  *netcfg.Configurator // of this process: it may do more than observe
 	network   network              // whoever configures the interface
 	responder *discovery.Responder // nil where discovery is off
@@ -263,6 +265,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	if a.kept, err = a.openRecoveries(a.cfg(), a.realtime); err != nil {
 		return err
 	}
+	a.mqtt = a.newMQTT(a.cfg())
 	if err = a.buildNetwork(ctx); err != nil {
 		return err
 	}
@@ -331,6 +334,9 @@ func (a *App) startFront(ctx context.Context) {
 		{"clock", a.followClock},
 		{"systemd", a.followHealth},
 		{"watchdog", systemd.Watchdog{Check: a.selfCheck, Failed: func(err error) { a.log.Error("self-check failed", "err", err) }}.Run},
+	}
+	if a.mqtt != nil {
+		list = append(list, part{"mqtt", a.serveMQTT})
 	}
 	if a.responder != nil {
 		list = append(list, part{"discovery", a.announce}, part{"names", a.followNames}, part{"neighbours", a.followNeighbours})

@@ -210,6 +210,13 @@ func (b *Bus) Close() {
 	b.reserve()
 }
 
+// Seq is the number of the last message.
+func (b *Bus) Seq() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seq
+}
+
 // Stats is what the bus holds and does.
 type Stats struct {
 	Topics        int

@@ -91,6 +91,12 @@ var rules = []rule{
 		}
 		return nil
 	}},
+	{"bus.mqtt", `as in ":1883", or ""`, func(c *Config) error {
+		if c.Bus.MQTT == "" {
+			return nil
+		}
+		return listenAddr(c.Bus.MQTT)
+	}},
 	// SQLite's own files need about that much before the first message.
 	{"store.max_size", "at least 1MiB", func(c *Config) error { return sized(c.Store.MaxSize, 1<<20, 1<<50) }},
 }

@@ -117,6 +117,25 @@ func isLocalAddr(r *http.Request, host string) bool {
 	return ok && isTCP && local.AddrPort().Addr().WithZone("").Unmap() == addr
 }
 
+// Admits says whether a client of another protocol may come in, by the same
+// rules: by the address where the policy is the LAN, else by the token.
+func (g *Guard) Admits(from netip.Addr, token string) bool {
+	policy := g.policy.Load()
+	if policy.Token != "" {
+		return isToken(token, policy.Token)
+	}
+	return g.isNear(from, policy)
+}
+
+// isNear reports whether an address is on the LAN, or taken for one that is.
+func (g *Guard) isNear(addr netip.Addr, policy *Policy) bool {
+	return g.identity.Load().isLocal(addr) || slices.ContainsFunc(policy.Allow, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+func isToken(given, want string) bool {
+	return subtle.ConstantTimeCompare([]byte(given), []byte(want)) == 1
+}
+
 // checkAccess refuses clients from outside the LAN, or without the token.
 func (g *Guard) checkAccess(r *http.Request) *problem.Problem {
 	policy := g.policy.Load()
@@ -129,7 +148,7 @@ func (g *Guard) checkAccess(r *http.Request) *problem.Problem {
 		return &p
 	}
 	addr := RemoteAddr(r)
-	if g.identity.Load().isLocal(addr) || slices.ContainsFunc(policy.Allow, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+	if g.isNear(addr, policy) {
 		return nil
 	}
 	p := problem.New(http.StatusForbidden, "not_local", fmt.Sprintf("%v is not on the local network", addr),
@@ -148,9 +167,7 @@ func hasToken(r *http.Request, want string) bool {
 	if cookie, err := r.Cookie(tokenCookie); err == nil {
 		given = append(given, cookie.Value)
 	}
-	return slices.ContainsFunc(given, func(token string) bool {
-		return subtle.ConstantTimeCompare([]byte(token), []byte(want)) == 1
-	})
+	return slices.ContainsFunc(given, func(token string) bool { return isToken(token, want) })
 }
 
 // keepToken gives a browser that opened a page with ?token= the cookie for the
