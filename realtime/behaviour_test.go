@@ -189,3 +189,8 @@ func TestBehaviour(t *testing.T) {
 		}
 	}
 }
+
+// TestMixedClients has clients of all transports and parsers in one room.
+func TestMixedClients(t *testing.T) {
+	results(t, node.Run(t, "testdata/mixed.js", serve(t, behaving(t))), 6)
+}
