@@ -263,6 +263,42 @@ func TestSharedDelayIsEven(t *testing.T) {
 	}
 }
 
+// §6.4: answers to several hosts that wait for their random delays go out
+// together, none of them before its time.
+func TestAggregation(t *testing.T) {
+	inLab(t, func(l *lab) {
+		_, p := l.established()
+		const rounds = 200
+		together := 0
+		for range rounds {
+			p.clear()
+			first := time.Now()
+			p.send(query("_http._tcp.local.", dns.TypePTR))
+			time.Sleep(5 * time.Millisecond)
+			second := time.Now()
+			p.send(query("_services._dns-sd._udp.local.", dns.TypePTR))
+			time.Sleep(200 * time.Millisecond)
+			list := p.responses()
+			if len(list) == 1 {
+				together++
+			}
+			for _, s := range list {
+				for name, asked := range map[string]time.Time{"_http._tcp.local.": first, "_services._dns-sd._udp.local.": second} {
+					delay := s.at.Sub(asked)
+					if len(find(s.msg.Answer, name, dns.TypePTR)) > 0 && (delay < 20*time.Millisecond || delay > 120*time.Millisecond) {
+						t.Errorf("%s answered after %v", name, delay)
+					}
+				}
+			}
+			time.Sleep(2 * time.Second)
+		}
+		// The first may have to leave before the second has waited 20 ms.
+		if together < rounds*85/100 {
+			t.Errorf("%d of %d rounds took one packet", together, rounds)
+		}
+	})
+}
+
 // §6.3: whoever asks several questions waits, since others may answer too.
 func TestSeveralQuestions(t *testing.T) {
 	inLab(t, func(l *lab) {

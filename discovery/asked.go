@@ -70,9 +70,12 @@ func answerDelay(who asker, questions int, answers []answer) time.Duration {
 	return sharedDelay()
 }
 
+// minSharedDelay is the least that answers wait which others may have too.
+const minSharedDelay = 20 * time.Millisecond
+
 // sharedDelay is 20 to 120 ms, evenly spread.
 func sharedDelay() time.Duration {
-	return 20*time.Millisecond + rand.N(100*time.Millisecond)
+	return minSharedDelay + rand.N(100*time.Millisecond)
 }
 
 // answerQuestion adds what answers one question.

@@ -77,6 +77,9 @@ func (l *link) rescue(now time.Time, r *record) {
 	if earliest := l.lastSent(r).Add(rateLimit); earliest.After(due) {
 		due = earliest
 	}
+	if r.due.IsZero() {
+		r.ready = due
+	}
 	r.due = earlier(r.due, due)
 }
 

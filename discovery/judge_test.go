@@ -203,6 +203,70 @@ func TestJudgeFlood(t *testing.T) {
 	c.await(100*time.Millisecond, isResponse)
 }
 
+// What a service may have, byte by byte: a name with dots, capitals and UTF-8,
+// subtypes, TXT records empty and as long as they may be; and an alias that
+// points to the host.
+func TestJudgeServices(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	d := c.device(2)
+	long := []string{"a=" + strings.Repeat("x", 253), "b=" + strings.Repeat("y", 253), "c=" + strings.Repeat("z", 253), "bytes=\x00\xff"}
+	m := d.run(Config{
+		Aliases: []Alias{{Name: "old", CNAME: true}},
+		Services: []Service{
+			{Instance: "Büro. 2. Stock", Type: "_ipp._tcp", Subtypes: []string{"_universal", "_print"}, Port: 631},
+			{Instance: "Long", Type: "_http._tcp", Port: 80, TXT: long},
+		},
+	})
+	m.waitHeld(t)
+	time.Sleep(1100 * time.Millisecond)
+	const office = `B\195\188ro\.\ 2\.\ Stock._ipp._tcp.local.`
+	tests := []struct {
+		name string
+		typ  uint16
+		want []string
+	}{
+		{"_ipp._tcp.local.", dns.TypePTR, []string{office}},
+		{"_universal._sub._ipp._tcp.local.", dns.TypePTR, []string{office}},
+		{"_PRINT._sub._ipp._tcp.local.", dns.TypePTR, []string{office}},
+		{"_other._sub._ipp._tcp.local.", dns.TypePTR, nil},
+		{office, dns.TypeSRV, []string{"0 0 631 " + host}},
+		{strings.ReplaceAll(office, "S", "s"), dns.TypeTXT, []string{`""`}},
+		{"Long._http._tcp.local.", dns.TypeTXT, []string{`"` + long[0] + `" "` + long[1] + `" "` + long[2] + `" "bytes=\000\255"`}},
+		{"_services._dns-sd._udp.local.", dns.TypePTR, []string{"_http._tcp.local.", "_ipp._tcp.local."}},
+		{"old.local.", dns.TypeCNAME, []string{host}},
+	}
+	for _, tt := range tests {
+		time.Sleep(1050 * time.Millisecond)
+		c.clear()
+		c.ask(query(tt.name, tt.typ))
+		if tt.want == nil {
+			c.silence(200 * time.Millisecond)
+			continue
+		}
+		fr := c.await(time.Second, isResponse)
+		var got []string
+		for _, rr := range fr.msg.Answer {
+			if strings.EqualFold(rr.Header().Name, tt.name) && rr.Header().Rrtype == tt.typ {
+				got = append(got, rr.String()[len(rr.Header().String()):])
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s %s: %q, want %q", tt.name, dns.TypeToString[tt.typ], got, tt.want)
+		}
+	}
+	// An alias that is a CNAME gives the addresses too, to those that know
+	// no better.
+	time.Sleep(1050 * time.Millisecond)
+	c.clear()
+	c.ask(query("old.local.", dns.TypeA))
+	fr := c.await(time.Second, isResponse)
+	if got := texts(fr.msg.Answer, host, dns.TypeA); !slices.Equal(got, []string{"10.53.0.2"}) {
+		t.Errorf("old.local: %v", fr.msg)
+	}
+}
+
 // The kernel's events: addresses, cables, interfaces.
 func TestJudgeChanges(t *testing.T) {
 	t.Parallel()

@@ -62,6 +62,7 @@ type record struct {
 
 	sent      time.Time // when it was last multicast
 	due       time.Time // when it answers a question by multicast; or zero
+	ready     time.Time // from when on it may, if another record is sent then
 	announce  time.Time // when it is announced next; or zero
 	remaining int       // announcements after that
 	known     uint64    // the last query whose sender knew it

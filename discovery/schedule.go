@@ -42,11 +42,21 @@ func (l *link) scheduleMulticast(now time.Time, delay time.Duration, who asker, 
 	if who.probe {
 		limit = probeLimit
 	}
-	due := now.Add(delay)
-	if last := l.lastSent(r); !last.IsZero() && last.Add(limit).After(due) {
-		due = last.Add(limit)
+	due, ready := now.Add(delay), now.Add(min(delay, minSharedDelay))
+	if last := l.lastSent(r); !last.IsZero() {
+		due, ready = later(due, last.Add(limit)), later(ready, last.Add(limit))
 	}
-	r.due = earlier(r.due, due)
+	if r.due.IsZero() {
+		r.ready = ready
+	}
+	r.due, r.ready = earlier(r.due, due), earlier(r.ready, ready)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // stepAnswers sends what is due.
@@ -80,9 +90,24 @@ func (l *link) stepMulticast(now time.Time) {
 	}
 	l.e.lists[0] = list
 	if len(list) > 0 {
+		list = l.withReady(list, now)
+		l.e.lists[0] = list
 		sortRecords(list)
 		l.multicast(now, list)
 	}
+}
+
+// withReady adds the answers that wait for nothing but their random delay: one
+// packet is better than two (§6.4).
+func (l *link) withReady(list []*record, now time.Time) []*record {
+	for _, set := range l.records {
+		for _, r := range set {
+			if r.live() && !r.due.IsZero() && !r.ready.After(now) {
+				list = l.withSet(list, r, now)
+			}
+		}
+	}
+	return list
 }
 
 // takeDue says whether the record is to be sent now, and moves its next
