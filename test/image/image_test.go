@@ -72,7 +72,9 @@ func (o *owner) boot() {
 	o.t.Helper()
 	start := time.Now()
 	o.on = o.powerOn(o.card, virt)
-	o.within(6*time.Minute, "curl -fsS -m 4 http://"+cardAddress+"/healthz", "ok")
+	if !o.within(6*time.Minute, "curl -fsS -m 4 http://"+cardAddress+"/healthz", "ok") {
+		o.t.FailNow()
+	}
 	o.log("serving after %.0f s", time.Since(start).Seconds())
 	o.within(time.Minute, "curl -fsS -m 4 http://"+cardAddress+"/readyz", `"ready": true`)
 }
@@ -177,7 +179,7 @@ func (o *owner) nothingIsLost(acked []string) {
 
 func (o *owner) has(acked []string) {
 	o.t.Helper()
-	kept := o.run("curl -fsS 'http://" + cardAddress + "/api/v1/rooms/lobby/messages?since=0&limit=1000'")
+	kept := o.ns.Run("curl", "-fsS", "http://"+cardAddress+"/api/v1/rooms/lobby/messages?since=0&limit=1000")
 	for _, id := range acked {
 		if !strings.Contains(kept, `"`+id+`"`) {
 			o.t.Errorf("%s was acknowledged, and is lost", id)

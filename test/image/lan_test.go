@@ -65,16 +65,19 @@ func (l *lan) run(line string) string {
 	return out
 }
 
-// within waits until a command line prints a text.
-func (l *lan) within(limit time.Duration, line, want string) {
+// within waits until a command line prints a text, and reports whether it
+// does. If not the test has failed, and goes on: a boot takes its time.
+func (l *lan) within(limit time.Duration, line, want string) bool {
 	l.t.Helper()
 	var out string
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) {
 		if out, _ = l.try(line); strings.Contains(out, want) {
-			return
+			return true
 		}
 	}
-	l.t.Fatalf("%s: within %v not %q, but:\n%s", line, limit, want, out)
+	l.t.Errorf("%s: within %v not %q, but:\n%s", line, limit, want, out)
+	l.log("FAILED: %s: not %q", line, want)
+	return false
 }
 
 // log tells how far the test is.

@@ -7,7 +7,7 @@ expect "mDNS" resolvectl mdns eth0 yes
 expect "LLMNR" resolvectl llmnr eth0 yes
 
 say "looking for server22.local"
-expect "the name in .local" within 90 resolvectl query -4 --cache=no server22.local
+expect "the name in .local" within 70 resolvectl query -4 --cache=no server22.local
 say "$(resolvectl query -4 server22.local | head -1)"
 expect "through the C library" bash -c "getent hosts server22.local | grep -qE '10\.86|fe80'"
 expect "the bare name, by LLMNR" within 10 resolvectl query -4 --protocol=llmnr server22

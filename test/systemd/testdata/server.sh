@@ -42,5 +42,5 @@ done
 expect "the other unit was left alone" serving
 
 say "waiting for the desktop"
-expect "the desktop's word" within 60 bash -c "curl -fsS http://127.0.0.1/api/v1/topics/desktop | grep -q found"
+expect "the desktop's word" within 85 bash -c "curl -fsS http://127.0.0.1/api/v1/topics/desktop | grep -q found"
 passed
