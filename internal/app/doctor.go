@@ -136,7 +136,10 @@ func examineLink(ctx context.Context, snapshot *netcfg.Snapshot, link netcfg.Lin
 		}
 	}
 	f.Text = strings.Join(addrs, " ")
-	if owner, ok := (netcfg.OwnerFinder{}).Find(ctx, snapshot, link); ok {
+	// What carries our mark is ours, though another process may hold the socket.
+	if source := sourceOf(link); source != "" {
+		f.Text += ", configured by the appliance (" + source + ")"
+	} else if owner, ok := (netcfg.OwnerFinder{}).Find(ctx, snapshot, link); ok {
 		f.Text += ", configured by " + owner.Name
 	}
 	if len(addrs) == 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -124,16 +125,9 @@ func (a *App) selfCheck(ctx context.Context) error {
 	if len(listeners) == 0 {
 		return fmt.Errorf("nothing is listened on")
 	}
-	dialer := net.Dialer{}
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			target := listeners[0]
-			if target.Addr().IsUnspecified() {
-				return dialer.DialContext(ctx, "tcp", fmt.Sprintf("localhost:%d", target.Port()))
-			}
-			return dialer.DialContext(ctx, "tcp", target.String())
-		},
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dialOwn(ctx, listeners[0]) },
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/healthz", nil)
 	if err != nil {
@@ -151,6 +145,22 @@ func (a *App) selfCheck(ctx context.Context) error {
 		return fmt.Errorf("asking our own front door: %s", resp.Status)
 	}
 	return nil
+}
+
+// dialOwn connects to a listener of ours. It asks nobody for an address: not
+// every system knows localhost.
+func dialOwn(ctx context.Context, listener netip.AddrPort) (conn net.Conn, err error) {
+	targets := []netip.Addr{listener.Addr()}
+	if listener.Addr().IsUnspecified() {
+		targets = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	}
+	for _, addr := range targets {
+		var d net.Dialer
+		if conn, err = d.DialContext(ctx, "tcp", netip.AddrPortFrom(addr, listener.Port()).String()); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
 }
 
 // openFileLimit is the number of file descriptors that the process may have.

@@ -169,6 +169,13 @@ func TestDataPartition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if end, err := behind(t.Context(), disk); err != nil || end != 256 {
+		t.Errorf("the data partition ends at %d MiB, not with the card (%v)", end, err)
+	}
+	table, err := exec.Command("sfdisk", "--dump", disk).Output()
+	if err != nil || !strings.Contains(string(table), "start=      106496") { // 52 MiB
+		t.Errorf("the data partition does not begin after the root (%v):\n%s", err, table)
+	}
 	if err := c.mountDevice(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package card
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -55,9 +56,12 @@ func (c *Card) ensureData(ctx context.Context, disk string) (string, error) {
 	device := partition(disk, dataNumber)
 	if !isBlockDevice(device) {
 		c.Log.Info("making the data partition", "disk", disk)
-		// The rest of the card, begun at a multiple of 4 MiB: the erase block of
-		// most cards.
-		if err := pipe(ctx, ", +, 83\n", "sfdisk", "--append", "--no-reread", "--no-tell-kernel", "--wipe", "never", disk); err != nil {
+		start, err := behind(ctx, disk)
+		if err != nil {
+			return "", err
+		}
+		line := fmt.Sprintf("start=%dMiB, size=+, type=83\n", start)
+		if err := pipe(ctx, line, "sfdisk", "--append", "--no-reread", "--no-tell-kernel", "--wipe", "never", disk); err != nil {
 			return "", fmt.Errorf("appending a partition to %s: %w", disk, err)
 		}
 		if err := run(ctx, "partx", "--update", "--nr", strconv.Itoa(dataNumber), disk); err != nil {
@@ -85,6 +89,31 @@ func (c *Card) ensureData(ctx context.Context, disk string) (string, error) {
 	}
 	unix.Sync()
 	return device, nil
+}
+
+// behind returns where the next partition of a disk may begin, in MiB: the
+// first multiple of 4, the erase block of most cards, after the last one. Left
+// to itself sfdisk would take the gap before the first.
+func behind(ctx context.Context, disk string) (int64, error) {
+	out, err := exec.CommandContext(ctx, "sfdisk", "--json", disk).Output()
+	if err != nil {
+		return 0, fmt.Errorf("reading the partitions of %s: %w", disk, err)
+	}
+	var read struct {
+		Table struct {
+			SectorSize int64
+			Partitions []struct{ Start, Size int64 }
+		} `json:"partitiontable"`
+	}
+	if err := json.Unmarshal(out, &read); err != nil {
+		return 0, fmt.Errorf("reading the partitions of %s: %w", disk, err)
+	}
+	var end int64 // in sectors
+	for _, p := range read.Table.Partitions {
+		end = max(end, p.Start+p.Size)
+	}
+	const block = 4 << 20
+	return (end*max(read.Table.SectorSize, 512) + block - 1) / block * (block >> 20), nil
 }
 
 // rootDisk finds the disk that holds the file system mounted at path.
