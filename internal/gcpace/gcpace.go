@@ -29,8 +29,9 @@ const (
 	headroom = 16 << 20
 	// calmPercent is the setting without load: little garbage is kept.
 	calmPercent = 50
-	// maxPercent bounds what a tiny live heap would be allowed.
-	maxPercent = 2000
+	// maxPercent is for a tiny live heap: the runtime lets each heap grow to
+	// that part of 4 MB.
+	maxPercent = 100 * headroom / (4 << 20)
 )
 
 // Pace is the state of one process.
