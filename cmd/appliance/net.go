@@ -236,28 +236,47 @@ func newNetPlan(inv *invocation) *cobra.Command {
 		Long: `Compare the configuration, with changes of net keys if some are given, with what
 is there. Nothing is changed, and no server is asked.`,
 		Example: "  appliance net plan net.mode=static net.static.addresses=192.168.1.22/24",
-		RunE: func(_ *cobra.Command, args []string) error {
-			loaded, err := inv.previewNet(args)
-			if err != nil {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, err := inv.planNet(cmd.Context(), args)
+			switch {
+			case err != nil:
 				return err
-			}
-			plan, err := app.PlanNetwork(loaded)
-			if err != nil {
-				return err
-			}
-			if asJSON {
+			case asJSON:
 				return inv.printJSON(plan)
 			}
-			if len(plan.Changes) == 0 {
-				_, err = fmt.Fprintln(inv.out, "nothing to change")
-				return err
-			}
-			_, err = fmt.Fprint(inv.out, netcfg.Diff(plan.Changes))
-			return err
+			return inv.writePlan(plan)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: {interface, changes}")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: {interface, changes, owner}")
 	return cmd
+}
+
+func (inv *invocation) planNet(ctx context.Context, args []string) (app.NetPlan, error) {
+	loaded, err := inv.previewNet(args)
+	if err != nil {
+		return app.NetPlan{}, err
+	}
+	plan, err := app.PlanNetwork(loaded)
+	if err != nil {
+		return app.NetPlan{}, err
+	}
+	// Whoever looks after the interface knows best who else does.
+	if report, err := inv.netReport(ctx); err == nil && report.Interface == plan.Interface {
+		plan.Owner = report.Owner
+	}
+	return plan, nil
+}
+
+func (inv *invocation) writePlan(plan app.NetPlan) error {
+	if plan.Owner != nil && len(plan.Changes) > 0 {
+		fmt.Fprintf(inv.err, "only once %s has handed %s over; 'appliance net show' tells how:\n", plan.Owner.Name, plan.Interface)
+	}
+	text := netcfg.Diff(plan.Changes)
+	if text == "" {
+		text = "nothing to change\n"
+	}
+	_, err := io.WriteString(inv.out, text)
+	return err
 }
 
 // previewNet is the configuration with changes of net keys.

@@ -14,6 +14,9 @@ import (
 type NetPlan struct {
 	Interface string          `json:"interface"` // "" if it is not there
 	Changes   []netcfg.Change `json:"changes"`
+	// Owner is who configures the interface now, nil for nobody else: as long as
+	// that is so, nothing of it happens.
+	Owner *netcfg.Owner `json:"owner,omitempty"`
 }
 
 // PlanNetwork compares a configuration with what is there, and changes

@@ -357,6 +357,9 @@ func TestAnotherClient(t *testing.T) {
 	if _, stderr, err := c.ask("net", "dhcp", "renew"); err == nil || !strings.Contains(stderr, "hint: ") {
 		t.Errorf("renewing nevertheless: %v, %s", err, stderr)
 	}
+	if _, stderr, err := c.ask("net", "plan", "net.mode=static", "net.static.addresses=10.82.1.40/24"); err != nil || !strings.Contains(stderr, "only once DHCP client has handed eth0 over") {
+		t.Errorf("net plan: %v, %s", err, stderr)
+	}
 	a.Stop()
 	discovers := c.count("DHCPDISCOVER")
 	a = c.daemon("run")
