@@ -4,9 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
-	"log/slog"
-	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -14,7 +11,6 @@ import (
 
 	"server22.local/appliance/realtime/adapter"
 	"server22.local/appliance/realtime/engineio"
-	"server22.local/appliance/realtime/packet"
 )
 
 // Socket is a client's end in one namespace. Its methods are safe for
@@ -113,16 +109,6 @@ func (s *Socket) Recovered() bool {
 // Connected reports whether the socket can receive.
 func (s *Socket) Connected() bool { return s.state.Load() == connected }
 
-// Cause is what has ended the connection, and the socket with it, in more
-// detail than the reason that OnDisconnect gets: the error of the network, or
-// what was wrong with the client's packet. It is nil before, and where there is
-// nothing more to say.
-func (s *Socket) Cause() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cause
-}
-
 // Handshake describes how the client came in.
 func (s *Socket) Handshake() *Handshake {
 	s.mu.Lock()
@@ -163,46 +149,6 @@ func (s *Socket) UseEvent(fn func(ctx context.Context, e *Event) error) (remove 
 // Off removes the handlers that were put on this socket.
 func (s *Socket) Off(event string) { s.events().Off(event) }
 
-// Set keeps a value with the socket. A namespace with recovery keeps it with
-// the session if it can be encoded as JSON.
-func (s *Socket) Set(key string, value any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.data == nil {
-		s.data = make(map[string]any)
-	}
-	s.data[key] = value
-}
-
-// Get returns a value that was kept with the socket. If the session was
-// recovered in another process it is a json.RawMessage; see the function Get.
-func (s *Socket) Get(key string) (any, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, ok := s.data[key]
-	return v, ok
-}
-
-// Data returns a copy of all that was kept with the socket.
-func (s *Socket) Data() map[string]any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.data)
-}
-
-// Get returns a value that was kept with a socket if it is a T, or can be
-// decoded into one after a recovery.
-func Get[T any](s *Socket, key string) (value T, ok bool) {
-	v, _ := s.Get(key)
-	if raw, isRaw := v.(json.RawMessage); isRaw {
-		if _, wanted := any(value).(json.RawMessage); !wanted {
-			return value, json.Unmarshal(raw, &value) == nil
-		}
-	}
-	value, ok = v.(T)
-	return value, ok
-}
-
 // Join puts the socket into rooms. Once it has ended this does nothing.
 func (s *Socket) Join(rooms ...string) {
 	s.mu.Lock()
@@ -220,135 +166,3 @@ func (s *Socket) Leave(room string) { s.ns.adapter.Del(s, room) }
 
 // Rooms returns the rooms of the socket, its id among them.
 func (s *Socket) Rooms() []string { return s.ns.adapter.SocketRooms(s) }
-
-// Disconnect ends the socket: the client is told, and does not come back by
-// itself. Its other namespaces go on. OnDisconnect follows.
-func (s *Socket) Disconnect() { s.leave(ReasonServerDisconnect) }
-
-// DisconnectAll is Disconnect for this socket and all others that share its
-// connection, and ends the connection.
-func (s *Socket) DisconnectAll() {
-	s.leave(ReasonServerDisconnect)
-	for _, other := range s.conn.all() {
-		other.leave(ReasonServerDisconnect)
-	}
-	s.conn.link.Close(ReasonForcedServer)
-}
-
-// Drop ends the connection with all its sockets, and tells none of them: the
-// clients take it for a lost connection, and come back by themselves.
-func (s *Socket) Drop() { s.conn.link.Close(ReasonForcedServer) }
-
-func (s *Socket) leave(reason Reason) {
-	if s.state.Load() == ended {
-		return
-	}
-	_ = s.transmit(&packet.Packet{Type: packet.Disconnect, Namespace: s.name}, sendFlags{}) // it may be gone already
-	s.inbox.close()
-	s.conn.remove(s)
-	s.end(reason, nil)
-}
-
-// end ends the socket once. What was received before is still handled, unless
-// the inbox was closed; then OnDisconnect runs.
-func (s *Socket) end(reason Reason, cause error) {
-	s.mu.Lock()
-	before := s.state.Swap(ended)
-	if before == ended {
-		s.mu.Unlock()
-		return
-	}
-	if s.done != nil {
-		close(s.done)
-	}
-	s.early, s.cause = nil, cause
-	acks, ns := s.acks, s.ns
-	s.acks = nil
-	s.mu.Unlock()
-	for _, answer := range acks {
-		answer(nil, ErrDisconnected)
-	}
-	if ns != nil && before != connecting {
-		ns.asks.gone(s.id)
-	}
-	s.inbox.put(s, job{run: func() { s.finish(before, reason) }})
-}
-
-// finish runs last of all that happens to the socket.
-func (s *Socket) finish(before int32, reason Reason) {
-	defer s.server().alive.Done()
-	defer s.server().workers.leave()
-	if s.ns == nil {
-		return
-	}
-	if before != connecting {
-		s.finishConnected(reason)
-	}
-	s.ns.adapter.DelAll(s)
-	s.server().exit(s.ns)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone != nil {
-		close(s.gone)
-	}
-	s.gone = closedChan
-}
-
-func (s *Socket) finishConnected(reason Reason) {
-	for w := range s.ns.wirings {
-		for _, fn := range w.onDisconnect.all() {
-			_ = s.guarded(func() error { (*fn)(s, reason); return nil }) // logged there
-		}
-	}
-	if s.ns.recovers() {
-		s.ns.persist(s, reason)
-	}
-	if hook := s.server().o.Hooks.Disconnected; hook != nil {
-		hook(s, reason)
-	}
-	s.server().o.Logger.LogAttrs(s.Context(), slog.LevelDebug, "socket disconnected", slog.String("nsp", s.name),
-		slog.String("sid", s.id), slog.String("reason", string(reason)), slog.Any("err", s.Cause()))
-}
-
-var closedChan = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
-// Context ends when the socket does. It carries the values of the request's
-// context, and is the one that handlers get.
-func (s *Socket) Context() context.Context { return socketContext{s} }
-
-// socketContext costs nothing until somebody waits for its end.
-type socketContext struct{ s *Socket }
-
-func (c socketContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-
-func (c socketContext) Value(key any) any {
-	if key == (socketKey{}) {
-		return c.s
-	}
-	return c.s.Request().Context().Value(key)
-}
-
-type socketKey struct{}
-
-func (c socketContext) Done() <-chan struct{} {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	if c.s.done == nil {
-		c.s.done = make(chan struct{})
-		if c.s.state.Load() == ended {
-			close(c.s.done)
-		}
-	}
-	return c.s.done
-}
-
-func (c socketContext) Err() error {
-	if c.s.state.Load() == ended {
-		return context.Canceled
-	}
-	return nil
-}

@@ -1,0 +1,176 @@
+package realtime
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"server22.local/appliance/realtime/adapter"
+	"server22.local/appliance/realtime/packet"
+)
+
+// asks are the broadcasts of a namespace whose acknowledgements are awaited.
+// All ids of a namespace come from one counter, so that one id means the same
+// to all sockets.
+type asks struct {
+	next atomic.Uint64
+
+	mu   sync.Mutex // guards all following
+	open map[uint64]*asking
+}
+
+// asking is one such broadcast.
+type asking struct {
+	mu      sync.Mutex // guards all following
+	missing map[string]bool
+	ready   []named
+	wake    chan struct{} // has a value if something changed
+}
+
+type named struct {
+	id string
+	answered
+}
+
+func (a *asks) begin(p *packet.Packet) *asking {
+	p.ID, p.HasID = a.next.Add(1)-1, true
+	one := &asking{missing: make(map[string]bool), wake: make(chan struct{}, 1)}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.open == nil {
+		a.open = make(map[uint64]*asking)
+	}
+	a.open[p.ID] = one
+	return one
+}
+
+func (a *asks) end(id uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.open, id)
+}
+
+func (a *asks) answer(id uint64, socket string, values []Value) {
+	a.mu.Lock()
+	one := a.open[id]
+	a.mu.Unlock()
+	if one != nil {
+		one.answer(socket, values)
+	}
+}
+
+// fail settles a receiver that could not be sent to.
+func (a *asks) fail(id uint64, socket string, err error) {
+	a.mu.Lock()
+	one := a.open[id]
+	a.mu.Unlock()
+	if one != nil {
+		one.settle(socket, answered{err: err})
+	}
+}
+
+// gone tells all that wait that a socket will not answer.
+func (a *asks) gone(socket string) {
+	a.mu.Lock()
+	open := make([]*asking, 0, len(a.open))
+	for _, one := range a.open {
+		open = append(open, one)
+	}
+	a.mu.Unlock()
+	for _, one := range open {
+		one.settle(socket, answered{err: ErrDisconnected})
+	}
+}
+
+// forward passes answers of local sockets on to another server's asking.
+func (a *asks) forward(id uint64, members []adapter.Member, answer func(string, []Value)) (stop func()) {
+	stops := make([]func(), 0, len(members))
+	for _, m := range members {
+		s := m.(*Socket)
+		if s.expect(id, func(values []Value, err error) {
+			if err == nil {
+				answer(s.id, values)
+			}
+		}) {
+			stops = append(stops, func() { s.forget(id) })
+		}
+	}
+	return func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}
+
+func (a *asking) expect(ids []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range ids {
+		a.missing[id] = true
+	}
+}
+
+func (a *asking) answer(socket string, values []Value) { a.settle(socket, answered{values: values}) }
+
+func (a *asking) settle(socket string, result answered) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.missing[socket] {
+		return
+	}
+	delete(a.missing, socket)
+	a.ready = append(a.ready, named{socket, result})
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what has come, and whether more may.
+func (a *asking) take() (ready []named, more bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ready, a.ready = a.ready, nil
+	return ready, len(a.missing) > 0
+}
+
+func (a *asking) collect(ctx context.Context, yield func(string, answered) bool) {
+	for {
+		ready, more := a.take()
+		for _, r := range ready {
+			if !yield(r.id, r.answered) {
+				return
+			}
+		}
+		if len(ready) > 0 {
+			continue
+		}
+		if !more {
+			return
+		}
+		select {
+		case <-a.wake:
+		case <-ctx.Done():
+			a.giveUp(context.Cause(ctx), yield)
+			return
+		}
+	}
+}
+
+// giveUp yields what came last, and the error for those who did not answer.
+func (a *asking) giveUp(err error, yield func(string, answered) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id := range a.missing {
+		a.ready = append(a.ready, named{id, answered{err: err}})
+	}
+	ready := a.ready
+	clear(a.missing)
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	for _, r := range ready {
+		if !yield(r.id, r.answered) {
+			return
+		}
+	}
+}
