@@ -92,9 +92,12 @@ func (s *Socket) overlap(r *http.Request) *ConnectionError {
 	defer late.Stop()
 	select {
 	case <-late.C:
-		s.end(ReasonTransportError, errOverlap, abrupt)
 	case <-r.Context().Done():
+	}
+	if r.Context().Err() != nil {
 		s.end(ReasonTransportError, errPollAborted, broken)
+	} else {
+		s.end(ReasonTransportError, errOverlap, abrupt)
 	}
 	return refuse(r, CodeBadRequest, "OVERLAP", errOverlap)
 }
