@@ -4,24 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
-
-	"server22.local/appliance/netcfg/acd"
 )
 
 const (
-	// firstWait is how long the first message waits for an answer; each further
-	// one waits twice as long, up to maxWait. RFC 2131 §4.1 would begin with 4 s
-	// and end with 64: but one lost packet should not cost seconds, and a server
-	// that comes late should be found soon.
-	firstWait = time.Second
-	// pluggedWait is firstWait where a cable was just plugged in.
-	pluggedWait = 250 * time.Millisecond
-	maxWait     = 16 * time.Second
 	// silentTries is after how many tries without an answer we ask for broadcast
 	// ones: some access points drop unicast to a host without an address.
 	silentTries = 2
@@ -83,25 +72,6 @@ func (s *session) rebooting(old *Lease) step {
 	}
 }
 
-// repeat broadcasts a message until a time is over, with ever longer waits
-// between, and has what comes meanwhile judged. It returns the first state that
-// the judge names, nil if there is none.
-func (s *session) repeat(ctx context.Context, limit time.Duration, message func() *dhcpv4.DHCPv4,
-	judge func(e event, sent time.Time) step) step {
-	waits := s.backoff()
-	for end := time.Now().Add(limit); time.Now().Before(end) && ctx.Err() == nil; {
-		sent := time.Now()
-		s.broadcast(message())
-		until := earlier(end, sent.Add(waits()))
-		for e := s.next(ctx, until); e != (event{}) && e.command != renew; e = s.next(ctx, until) {
-			if next := judge(e, sent); next != nil {
-				return next
-			}
-		}
-	}
-	return nil
-}
-
 // unanswered decides about an address that no server spoke about: if its router
 // is there, so are we (RFC 4436), and the lease holds until it ends (RFC 2131
 // §3.2). Otherwise a server is looked for; an address that is in use stays.
@@ -139,26 +109,6 @@ func (s *session) selecting(ctx context.Context) step {
 	return nil
 }
 
-// backoff makes the sequence of waits: 1, 2, 4, 8, 16, 16, ... seconds, each a
-// quarter and at most a second more or less.
-func (s *session) backoff() func() time.Duration {
-	next := firstWait
-	if s.plugged {
-		next = pluggedWait
-	}
-	return func() time.Duration {
-		wait := next
-		next = min(2*next, maxWait)
-		return around(wait)
-	}
-}
-
-// around keeps those that booted together from asking together.
-func around(d time.Duration) time.Duration {
-	spread := min(d/4, time.Second)
-	return d - spread + rand.N(2*spread)
-}
-
 // collect waits for an offer; the first acceptable one is taken unless it is of
 // another address than the one we would like, when that has 200 ms to come.
 func (s *session) collect(ctx context.Context, sent, until time.Time) (*Lease, step) {
@@ -192,13 +142,6 @@ func (s *session) collect(ctx context.Context, sent, until time.Time) (*Lease, s
 			until = earlier(until, time.Now().Add(betterOffer))
 		}
 	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 // offered reads an OFFER, or an ACK that answers the DISCOVER (RFC 4039).
@@ -282,88 +225,4 @@ func (s *session) afterNAK(ctx context.Context) step {
 		pause(ctx, min(time.Second<<min(s.naks-2, 4), 10*time.Second))
 	}
 	return s.selecting
-}
-
-// checking asks the neighbours whether one of them has the address (RFC 5227),
-// and puts it on the link if not.
-func (s *session) checking(lease *Lease) step {
-	return func(ctx context.Context) step {
-		s.enter(Checking)
-		addr := lease.Prefix.Addr()
-		s.unguard()
-		conn, err := s.config.ListenARP(addr)
-		if err != nil {
-			s.fail("cannot check for conflicts", err)
-			pause(ctx, time.Second)
-			return s.selecting
-		}
-		guard := &acd.Guard{Conn: conn, MAC: s.config.MAC, Addr: addr, Timing: acd.Quick, Log: s.config.Log,
-			OnDefend: func(conflict *acd.Conflict) { s.fail("another host claims the address", conflict) }}
-		err = guard.Probe(ctx)
-		if conflict, ok := errors.AsType[*acd.Conflict](err); ok {
-			_ = conn.Close()
-			return s.decline(lease, conflict)
-		}
-		if err == nil {
-			err = s.bind(ctx, lease)
-		}
-		if err != nil {
-			_ = conn.Close()
-			if ctx.Err() != nil {
-				return nil
-			}
-			s.fail("cannot use the lease", err)
-			pause(ctx, time.Second)
-			return s.selecting
-		}
-		s.hold(ctx, guard)
-		return s.bound
-	}
-}
-
-const (
-	// declineWait is the pause after a conflict. RFC 2131 §3.1 asks for 10 s "to
-	// avoid excessive network traffic in case of looping"; a first conflict is
-	// no loop.
-	declineWait = time.Second
-	declineLoop = 10 * time.Second
-	loopBegins  = 3
-)
-
-// decline tells the server that somebody else has the address.
-func (s *session) decline(lease *Lease, conflict *acd.Conflict) step {
-	return func(ctx context.Context) step {
-		s.conflicts++
-		s.fail("declining an address", conflict)
-		s.open()
-		s.broadcast(s.newDecline(lease, conflict.Error()))
-		if s.lease == nil || s.lease.Prefix.Addr() == lease.Prefix.Addr() {
-			s.forget(ctx)
-		}
-		s.use(s.lease)
-		s.wish = netip.Addr{}
-		s.enter(Declined)
-		wait := declineWait
-		if s.conflicts >= loopBegins {
-			wait = declineLoop
-		}
-		return s.idle(ctx, time.Now().Add(wait), s.selecting)
-	}
-}
-
-// idle waits until a moment for a command.
-func (s *session) idle(ctx context.Context, until time.Time, then step) step {
-	for {
-		e := s.next(ctx, until)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case e.command == renew:
-			return s.selecting
-		case e.command == release:
-			return s.release
-		case e == (event{}):
-			return then
-		}
-	}
 }
