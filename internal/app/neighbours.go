@@ -24,7 +24,9 @@ func (a *App) followNeighbours(ctx context.Context) error {
 	defer ticks.Stop()
 	for {
 		moved := a.moves()
-		a.responder.SetMulticastOnly(avahiRuns())
+		beside := avahiRuns()
+		a.responder.SetMulticastOnly(beside)
+		a.setOrClear("avahi-beside", a.besideCondition(beside))
 		a.reportNeighbours(ctx)
 		select {
 		case <-ctx.Done():
@@ -48,6 +50,18 @@ func (a *App) reportNeighbours(ctx context.Context) {
 	}
 	a.setOrClear("netbios", a.netBIOSCondition(holders))
 	a.setOrClear("mdns-port", a.portCondition(holders))
+}
+
+// besideCondition is that of an Avahi through which we do not publish.
+func (a *App) besideCondition(beside bool) *health.Condition {
+	if !beside || a.throughAvahi.Load() {
+		return nil
+	}
+	return &health.Condition{
+		Code: health.NameByAvahi, Severity: health.Info,
+		Text: "avahi-daemon runs beside us, and answers what is sent to this host alone",
+		Hint: `discovery.avahi = "auto" publishes through it`,
+	}
 }
 
 // setOrClear keeps the condition of an ID; nil is none.
