@@ -29,7 +29,11 @@ func forbidden(code, hint, format string, args ...any) error {
 }
 
 func noRoom(name string) error {
-	return problem.New(http.StatusNotFound, "no_room", fmt.Sprintf("there is no room %q", name), "join it, and there is")
+	hint := "join it, and there is"
+	if isDirect(name) {
+		hint = "emit direct to talk with somebody alone"
+	}
+	return problem.New(http.StatusNotFound, "no_room", fmt.Sprintf("there is no room %q", name), hint)
 }
 
 // checkRoom refuses what cannot be the name of a room.

@@ -113,8 +113,8 @@ const Series = view(({ topic }) => {
     ${drawn.length > 0 && topic.values.length > 1 && html`<${Plot} series=${drawn} />`}
     <div class="row small legend"><span class="soft num"><${Pointed} /></span>
       ${all.map((s) => html`<${Legend} key=${key(s)} s=${s} name=${s.topic === topic.name && s.path ? s.path : label(s)} at=${drawn.indexOf(s)} flip=${() => flip(s)} />`)}
-      <span class="grow" /><button type="button" class="plain small" aria-pressed=${isPinned} onClick=${pin}>${isPinned ? "Unpin" : "Pin to compare"}</button>
-      <button type="button" class="plain small" onClick=${save}>CSV</button></div></section>`;
+      <span class="row actions"><button type="button" class="plain small" aria-pressed=${isPinned} onClick=${pin}>${isPinned ? "Unpin" : "Pin to compare"}</button>
+        <button type="button" class="plain small" onClick=${save}>CSV</button></span></div></section>`;
 });
 
 const History = view(({ topic }) => {
