@@ -14,7 +14,7 @@ func TestOddTargets(t *testing.T) {
 	}
 	type private struct{ a []byte }
 	for _, target := range []any{
-		nil, 1, "text", private{}, (*int)(nil), (*map[string]int)(nil), new(chan int), new(func()), make(chan int),
+		nil, 1, "text", private{a: nil}, (*int)(nil), (*map[string]int)(nil), new(chan int), new(func()), make(chan int),
 		new(map[int]int), new([1]int), new(json.Number), []any{}, map[string]any{}, new(error),
 	} {
 		if err := v.Decode(target); err == nil {
