@@ -170,7 +170,7 @@ func (c *conversation) print(m chatMessage) {
 		return
 	}
 	c.last = m.Seq
-	fmt.Fprintf(c.inv.out, "%s <%s> %s\n", time.UnixMilli(m.Time).Format("15:04"), printable(m.Nick), printable(m.Text))
+	fmt.Fprintf(c.inv.out, "%s <%s> %s\n", time.UnixMilli(m.Time).Format("15:04"), printable(m.Nick), strings.ReplaceAll(printable(m.Text), "\n", "\n      ")) // none begins like a message
 }
 
 func (c *conversation) printPresence(p presence) {

@@ -237,46 +237,60 @@ func newNetPlan(inv *invocation) *cobra.Command {
 is there. Nothing is changed, and no server is asked.`,
 		Example: "  appliance net plan net.mode=static net.static.addresses=192.168.1.22/24",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, err := inv.planNet(cmd.Context(), args)
+			plan, wanted, err := inv.planNet(cmd.Context(), args)
 			switch {
 			case err != nil:
 				return err
 			case asJSON:
 				return inv.printJSON(plan)
 			}
-			return inv.writePlan(plan)
+			return inv.writePlan(plan, wanted)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: {interface, changes, owner}")
 	return cmd
 }
 
-func (inv *invocation) planNet(ctx context.Context, args []string) (app.NetPlan, error) {
+// planNet returns the plan, and the settings that it is to fulfil.
+func (inv *invocation) planNet(ctx context.Context, args []string) (plan app.NetPlan, wanted config.Net, err error) {
 	loaded, err := inv.previewNet(args)
 	if err != nil {
-		return app.NetPlan{}, err
+		return plan, wanted, err
 	}
-	plan, err := app.PlanNetwork(loaded)
-	if err != nil {
-		return app.NetPlan{}, err
+	if plan, err = app.PlanNetwork(loaded); err != nil {
+		return plan, wanted, err
 	}
 	// Whoever looks after the interface knows best who else does.
 	if report, err := inv.netReport(ctx); err == nil && report.Interface == plan.Interface {
 		plan.Owner = report.Owner
 	}
-	return plan, nil
+	return plan, loaded.Net, nil
 }
 
-func (inv *invocation) writePlan(plan app.NetPlan) error {
+func (inv *invocation) writePlan(plan app.NetPlan, wanted config.Net) error {
 	if plan.Owner != nil && len(plan.Changes) > 0 {
 		fmt.Fprintf(inv.err, "only once %s has handed %s over; 'appliance net show' tells how:\n", plan.Owner.Name, plan.Interface)
 	}
 	text := netcfg.Diff(plan.Changes)
 	if text == "" {
-		text = "nothing to change\n"
+		text = nothingToChange(plan, wanted) + "\n"
 	}
 	_, err := io.WriteString(inv.out, text)
 	return err
+}
+
+// nothingToChange says why a plan is empty, where it could surprise.
+func nothingToChange(plan app.NetPlan, wanted config.Net) string {
+	switch {
+	case wanted.Mode == "observe":
+		return "nothing to change: net.mode = \"observe\""
+	case plan.Interface == "":
+		return fmt.Sprintf("nothing to change: there is no interface for net.interface = %q", wanted.Interface)
+	case wanted.Mode == "dhcp":
+		return fmt.Sprintf("nothing to change on %s until a DHCP server answers", plan.Interface)
+	default:
+		return "nothing to change on " + plan.Interface
+	}
 }
 
 // previewNet is the configuration with changes of net keys.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Error is one thing that is wrong with the configuration.
@@ -41,11 +43,21 @@ func (e *Error) Excerpt() string {
 	gutter := len(strconv.Itoa(e.Line))
 	var b strings.Builder
 	for n := max(1, e.Line-1); n <= e.Line && n <= len(lines); n++ {
-		fmt.Fprintf(&b, "%*d | %s\n", gutter, n, strings.TrimRight(lines[n-1], "\r"))
+		fmt.Fprintf(&b, "%*d | %s\n", gutter, n, visible(strings.TrimRight(lines[n-1], "\r")))
 	}
 	pad := e.indent(lines)
 	fmt.Fprintf(&b, "%*s | %s%s\n", gutter, "", pad, strings.Repeat("^", max(1, e.Width)))
 	return b.String()
+}
+
+// visible keeps what is no text from the terminal, one sign for one.
+func visible(line string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, line)
 }
 
 // indent keeps tabs, so that the underline stands below what it means.

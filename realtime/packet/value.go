@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 // Value is one argument as it came from the other side: checked, not decoded.
@@ -86,21 +87,35 @@ func (v Value) Decode(into any) error {
 
 func (v Value) unmarshal(raw []byte, into any) error {
 	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("decoding %T: %w", into, describe(err))
+		return describe(err)
 	}
 	return nil
 }
 
-// describe keeps what json says about types, as it is about the sender's
-// data, in fewer words.
+// describe keeps what json says about types, as it is about the sender's data,
+// in JSON's words: the sender may read it, and knows nothing of Go's.
 func describe(err error) error {
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if t.Field != "" {
-			return fmt.Errorf("%s: %s instead of %s", t.Field, t.Value, t.Type)
+			return fmt.Errorf("%s: %s instead of %s", t.Field, t.Value, kindOf(t.Type))
 		}
-		return fmt.Errorf("%s instead of %s", t.Value, t.Type)
+		return fmt.Errorf("%s instead of %s", t.Value, kindOf(t.Type))
 	}
 	return err
+}
+
+// kindOf is what JSON calls the values that a type takes.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		return "object"
+	case reflect.Slice, reflect.Array:
+		return "array"
+	case reflect.Float32, reflect.Float64:
+		return "number"
+	default:
+		return t.Kind().String()
+	}
 }
 
 // MarshalJSON returns the text; bytes are lost in it. It is there for logs.

@@ -71,12 +71,13 @@ func (s *Server) close() {
 }
 
 // Options returns those with which a client reaches the server. It reconnects
-// quickly.
+// quickly, and more slowly the longer the server is away: an hour in which
+// nobody answers is to cost a test no time.
 func (s *Server) Options() client.Options {
 	return client.Options{
 		DialContext:       s.network.DialContext,
 		ReconnectDelay:    10 * time.Millisecond,
-		ReconnectDelayMax: 100 * time.Millisecond,
+		ReconnectDelayMax: 5 * time.Second,
 	}
 }
 
