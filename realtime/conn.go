@@ -174,7 +174,7 @@ func (c *conn) join(p *packet.Packet, query string) {
 	c.mu.Unlock()
 
 	c.server.alive.Add(1)
-	c.server.workers.enter()
+	c.server.workers.Enter()
 	s.inbox.put(s, job{run: func() { s.connect(authOf(p)) }})
 }
 

@@ -61,7 +61,7 @@ func (b *inbox) put(s *Socket, j job) {
 	b.working = true
 	b.mu.Unlock()
 	if start {
-		s.server().workers.work(s)
+		s.server().workers.Work(s)
 	}
 }
 

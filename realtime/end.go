@@ -62,7 +62,7 @@ func (s *Socket) end(reason Reason, cause error) {
 // finish runs last of all that happens to the socket.
 func (s *Socket) finish(before int32, reason Reason) {
 	defer s.server().alive.Done()
-	defer s.server().workers.leave()
+	defer s.server().workers.Leave()
 	if s.ns == nil {
 		return
 	}

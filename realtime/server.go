@@ -13,6 +13,7 @@ import (
 
 	"server22.local/appliance/realtime/clientdist"
 	"server22.local/appliance/realtime/engineio"
+	"server22.local/appliance/realtime/internal/crew"
 	"server22.local/appliance/realtime/packet"
 )
 
@@ -23,8 +24,8 @@ type Server struct {
 	*Namespace
 	o       Options
 	engine  *engineio.Server
-	workers workers
-	alive   sync.WaitGroup // of sockets, until their OnDisconnect has returned
+	workers *crew.Crew[*Socket] // work off inboxes
+	alive   sync.WaitGroup      // of sockets, until their OnDisconnect has returned
 
 	mu         sync.Mutex // guards all following
 	plain      map[*plainLink]struct{}
@@ -38,6 +39,7 @@ type Server struct {
 // and leave with them.
 func New(o Options) *Server {
 	s := &Server{o: o.withDefaults(), namespaces: make(map[string]*Namespace)}
+	s.workers = crew.New(func(s *Socket) { s.inbox.work(s) })
 	s.Namespace = s.Of("/")
 	s.engine = engineio.NewServer(s.o.Engine, s.accept)
 	return s

@@ -63,7 +63,7 @@
 //
 //   - Socket.mu is never held while something is written, while a Receiver or
 //     a hook is called, or while a lock of this package other than those of
-//     flushers, lateList, beats or parking is taken. Its order is
+//     flushers, lateList, beats, parking or the crew is taken. Its order is
 //     Socket.delivery, Socket.mu, then one of those.
 //   - Whoever sets Socket.writing is the only one to touch the connection's
 //     writing side until it clears it, and looks at the queue again before it

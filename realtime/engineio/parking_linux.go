@@ -292,7 +292,7 @@ func (p *parking) watch(set *os.File, rc syscall.RawConn) {
 		}
 		woken = p.wake(set, events[:n], woken[:0])
 		for i, c := range woken {
-			go c.readLoop()
+			p.server.crew.Work(c.readLoop)
 			woken[i] = nil
 		}
 		p.mu.Lock()
@@ -352,5 +352,5 @@ func (p *parking) release(c *conn, deadline time.Time) {
 	p.vacate(c)
 	p.enterLocked(c, p.server.now())
 	p.closeIfEmpty()
-	go c.readLoop()
+	p.server.crew.Work(c.readLoop)
 }

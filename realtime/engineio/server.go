@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"server22.local/appliance/realtime/engineio/wire"
+	"server22.local/appliance/realtime/internal/crew"
 )
 
 // Server serves Engine.IO sessions to HTTP requests. It is safe for concurrent
@@ -23,6 +24,7 @@ type Server struct {
 	writeTimeout time.Duration // how long one write may make no progress
 
 	start    time.Time
+	crew     *crew.Crew[func()] // reads, and says farewell
 	flushers flushers
 	late     lateList
 	beats    *beats
@@ -45,6 +47,7 @@ func NewServer(o Options, accept func(*Socket) Receiver) *Server {
 		o:        o.withDefaults(),
 		accept:   accept,
 		start:    time.Now(),
+		crew:     crew.New(func(work func()) { work() }),
 		sessions: make(map[string]*Socket),
 	}
 	s.writeTimeout = s.o.PingInterval + s.o.PingTimeout
@@ -195,6 +198,7 @@ func (s *Server) add(socket *Socket) error {
 	}
 	s.sessions[socket.id] = socket
 	s.live++
+	s.crew.Enter()
 	return nil
 }
 
@@ -210,6 +214,7 @@ func (s *Server) forget(*Socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live--
+	s.crew.Leave()
 	if s.live == 0 && s.idle != nil && s.closed {
 		close(s.idle)
 	}

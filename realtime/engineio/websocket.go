@@ -140,8 +140,8 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, socket *S
 	socket.flush(sc)
 	sc.release()
 	s.parking.enter(c)
-	// A goroutine of its own, so that net/http can give back its buffers.
-	go c.readLoop()
+	// On another goroutine, so that net/http can give back its buffers.
+	s.crew.Work(c.readLoop)
 	return nil
 }
 
