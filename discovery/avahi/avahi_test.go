@@ -217,7 +217,7 @@ func TestCollision(t *testing.T) {
 		t.Error(err)
 	}
 
-	p = s.publisher(Config{Store: store, Retry: 3 * time.Second})
+	p = s.publisher(Config{Store: store, Retry: 2 * time.Second})
 	s.run(p)
 	waitHeld(t, p, "server22-2")
 	if h := p.State().Host(); h.Conflicts != 0 {
@@ -233,6 +233,22 @@ func TestCollision(t *testing.T) {
 	if won, err := store.Load("server22.local."); won != "" || err != nil {
 		t.Errorf("%q is still remembered, %v", won, err)
 	}
+}
+
+// The configured name is ours again as soon as its holder says goodbye.
+func TestRivalLeaves(t *testing.T) {
+	t.Parallel()
+	s, other := lan(t, "raspberrypi")
+	rival := other.Avahi("server22", "server22")
+	p := s.publisher(Config{})
+	s.run(p)
+	waitHeld(t, p, "server22-2")
+	if out, code, _ := rival.Run("kill $(cat /run/avahi-daemon/pid)"); code != 0 {
+		t.Fatalf("ending the rival: %s", out)
+	}
+	waitHeld(t, p, "server22")
+	client := other.Avahi("client", "client")
+	check(t, client, "avahi-browse -rpt _http._tcp", "server22.local;10.53.0.2")
 }
 
 // An alias that another host has is left to it.

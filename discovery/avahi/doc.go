@@ -5,7 +5,9 @@
 // The daemon's own host name stays what it is: the name asked for is published
 // beside it, with the addresses of each interface and without names of
 // addresses, of which each can have only one. What another host has already is
-// published as server22-2 or My Web (2).
+// published as server22-2 or My Web (2), also after a restart; the name asked for
+// is tried again after a while, and when Avahi hears that it is free. Instead,
+// Avahi's own name can be left as the only one, or be replaced by ours.
 //
 // # Invariants
 //

@@ -62,7 +62,8 @@ type group struct {
 
 	// The configured name is tried for while another is in use.
 	trial entry
-	retry time.Time // when; zero if it is in use
+	retry time.Time       // when; zero if it is in use
+	rival dbus.ObjectPath // Avahi's watch of who has it; "" if it is in use
 }
 
 // An entry is one of Avahi's groups.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"github.com/miekg/dns"
 
 	"server22.local/appliance/discovery"
 )
@@ -78,6 +79,7 @@ func (s *session) publish(ctx context.Context, k key, entries func(label string)
 		g.number = max(g.number, 1)
 		calls := entries(g.label())
 		if g.path != "" && sameCalls(g.calls, calls) {
+			s.watchRival(ctx, g)
 			s.tryWanted(ctx, g, entries)
 			return g.label()
 		}
@@ -155,6 +157,7 @@ func (s *session) forget(ctx context.Context) {
 	for k, g := range s.groups {
 		if !wanted[k] {
 			s.withdraw(ctx, g)
+			s.unwatchRival(ctx, g)
 			delete(s.groups, k)
 		}
 	}
@@ -186,6 +189,7 @@ func (s *session) tried(ctx context.Context, g *group, state int32) {
 	switch state {
 	case groupEstablished:
 		s.free(ctx, g.path)
+		s.unwatchRival(ctx, g)
 		g.entry, g.trial = g.trial, entry{}
 		g.number, g.retry = 1, time.Time{}
 		s.log.Info("the configured name is ours again", "name", g.fqdn(g.label()))
@@ -194,6 +198,43 @@ func (s *session) tried(ctx context.Context, g *group, state int32) {
 		s.free(ctx, g.trial.path)
 		g.trial = entry{}
 		g.retry = time.Now().Add(s.p.cfg.Retry)
+	}
+}
+
+// patienceAfterLeave is how long caches keep what was withdrawn (RFC 6762
+// §10.1).
+const patienceAfterLeave = time.Second
+
+// watchRival has Avahi tell when the host that has the configured name leaves
+// it, by a goodbye or by silence.
+func (s *session) watchRival(ctx context.Context, g *group) {
+	if g.retry.IsZero() || g.rival != "" || !g.held {
+		return
+	}
+	typ := dns.TypeA
+	if g.kind == discovery.ServiceName {
+		typ = dns.TypeSRV
+	}
+	err := s.conn.Object(service, "/").CallWithContext(ctx, serverInterface+".RecordBrowserNew", 0,
+		int32(-1), anyProtocol, strings.TrimSuffix(g.fqdn(g.wanted), "."), uint16(dns.ClassINET), typ, uint32(0)).Store(&g.rival)
+	if err != nil {
+		s.log.Debug("the rival is not watched", "name", g.wanted, "err", err)
+	}
+}
+
+func (s *session) unwatchRival(ctx context.Context, g *group) {
+	if g.rival != "" {
+		_ = s.conn.Object(service, g.rival).CallWithContext(ctx, recordInterface+".Free", 0).Err // it may have ended
+		g.rival = ""
+	}
+}
+
+// rivalLeft tries for the configured name as soon as caches have dropped it.
+func (s *session) rivalLeft(path dbus.ObjectPath) {
+	for _, g := range s.groups {
+		if g.rival == path && g.trial.path == "" {
+			g.retry = time.Now().Add(patienceAfterLeave)
+		}
 	}
 }
 

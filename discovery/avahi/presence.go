@@ -14,6 +14,7 @@ const (
 	service         = "org.freedesktop.Avahi"
 	serverInterface = service + ".Server"
 	groupInterface  = service + ".EntryGroup"
+	recordInterface = service + ".RecordBrowser"
 )
 
 // lookAgain is how often to look for a message bus where there is none.

@@ -230,6 +230,7 @@ func (p *Publisher) connect(ctx context.Context) (*dbus.Conn, chan *dbus.Signal,
 		{dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, service)},
 		{dbus.WithMatchSender(service), dbus.WithMatchInterface(serverInterface), dbus.WithMatchMember("StateChanged")},
 		{dbus.WithMatchSender(service), dbus.WithMatchInterface(groupInterface), dbus.WithMatchMember("StateChanged")},
+		{dbus.WithMatchSender(service), dbus.WithMatchInterface(recordInterface), dbus.WithMatchMember("ItemRemove")},
 	} {
 		if err := conn.AddMatchSignalContext(ctx, match...); err != nil {
 			conn.Close()

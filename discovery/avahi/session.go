@@ -111,6 +111,8 @@ func (s *session) heard(ctx context.Context, signal *dbus.Signal) bool {
 	case serverInterface + ".StateChanged":
 		// Its own name changes: ours may be that one, or free now.
 		s.running = false
+	case recordInterface + ".ItemRemove":
+		s.rivalLeft(signal.Path)
 	case groupInterface + ".StateChanged":
 		var state int32
 		var reason string
@@ -125,7 +127,7 @@ func (s *session) heard(ctx context.Context, signal *dbus.Signal) bool {
 func (s *session) lost() {
 	s.running = false
 	for _, g := range s.groups {
-		g.entry, g.trial, g.held = entry{}, entry{}, false
+		g.entry, g.trial, g.rival, g.held = entry{}, entry{}, "", false
 	}
 }
 
