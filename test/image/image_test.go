@@ -3,6 +3,7 @@ package image
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,7 @@ func TestCard(t *testing.T) {
 	o.found()
 	o.logsIn()
 	o.joinsWiFi()
+	o.isSteady()
 	acked := o.powerCut(node, filepath.Dir(modules))
 	o.nothingIsLost(acked)
 	o.updates()
@@ -132,7 +134,7 @@ func (o *owner) logsIn() {
 // joinsWiFi gives the card two radios, makes the other one an access point
 // with a DHCP server, and then takes the cable out.
 func (o *owner) joinsWiFi() {
-	o.copies("../../dist/cache/busybox/usr/bin/busybox", "/tmp/busybox")
+	o.copies(filepath.Join(filepath.Dir(imagePath()), "cache/busybox/usr/bin/busybox"), "/tmp/busybox")
 	o.copies("testdata/access-point.sh", "/tmp/access-point.sh")
 	o.onCard("sh /tmp/access-point.sh")
 	o.within(30*time.Second, o.ssh("iw dev wlan0 link; journalctl -b -n 5 -u appliance-wifi@wlan0"), "SSID: shop floor")
@@ -145,6 +147,26 @@ func (o *owner) joinsWiFi() {
 	o.on.tell("set_link n on")
 	o.within(time.Minute, "curl -fsS -m 4 http://server22.local/readyz", `"ready": true`)
 	o.log("joined the wireless network, with an address while the cable was out")
+}
+
+// isSteady looks, when the card has been on for a while, that it has all of
+// its room and was never restarted.
+func (o *owner) isSteady() {
+	if restarts := o.onCard("systemctl show -p NRestarts --value appliance appliance-net"); strings.Trim(restarts, "0\n") != "" {
+		o.t.Errorf("restarts of the two units:\n%s\n%s", restarts, o.onCard("journalctl -b -p warning -n 20 --no-pager"))
+	}
+	room, err := strconv.Atoi(strings.TrimSpace(o.onCard("df -m --output=avail /var/lib/appliance | tail -1")))
+	if err != nil || room < 1500 {
+		o.t.Errorf("the room for what is kept: %d MiB (%v)", room, err)
+	}
+	doctor, _ := o.try(o.ssh("appliance doctor"))
+	for line := range strings.Lines(doctor) {
+		if strings.HasPrefix(line, "error") || strings.HasPrefix(line, "warning") {
+			o.t.Errorf("the doctor says:\n%s", doctor)
+			break
+		}
+	}
+	o.log("never restarted; %d MiB for what is kept; the doctor has nothing to say", room)
 }
 
 // powerCut pulls the plug while a client talks, and returns the ids of what
