@@ -20,7 +20,8 @@ type BroadcastOperator struct {
 }
 
 // To chooses the sockets in any of the rooms, in addition to those of rooms
-// chosen before. A socket in several of them receives once.
+// chosen before. A socket in several of them receives once. Without rooms it
+// changes nothing: where none is named, all sockets are meant.
 func (b BroadcastOperator) To(rooms ...string) BroadcastOperator {
 	b.options.Rooms = append(slices.Clip(b.options.Rooms), rooms...)
 	return b
