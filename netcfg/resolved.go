@@ -25,10 +25,13 @@ func (c *Configurator) tellResolved(names nameService) {
 		ctx, cancel := context.WithTimeout(ctx, resolvedTime)
 		defer cancel()
 		err := c.config.Owners.setResolved(ctx, index, names)
+		if err != nil {
+			err = fmt.Errorf("telling systemd-resolved the name servers: %w", err)
+		}
 		_ = c.do(c.jobs, func() error {
 			c.telling = nil
-			c.logOnce(&c.untold, "cannot tell systemd-resolved the name servers", err)
-			if err == nil {
+			c.logOnce(&c.untold, "cannot set the name servers", err)
+			if err == nil && c.link != nil && c.link.now.Index == index {
 				c.told = names
 				c.lookAfter(0)
 			}
@@ -48,7 +51,7 @@ func (f OwnerFinder) setResolved(ctx context.Context, link int, names nameServic
 	defer bus.Close()
 	const service = "org.freedesktop.resolve1"
 	if !serviceIsHere(ctx, bus, service) {
-		return errors.New("systemd-resolved does not run, but the resolver file is its")
+		return errors.New("it does not run, though the resolver file is its")
 	}
 	resolved := bus.Object(service, "/org/freedesktop/resolve1")
 	type request struct {
@@ -76,9 +79,9 @@ func (f OwnerFinder) setResolved(ctx context.Context, link int, names nameServic
 func refusal(err error) error {
 	answer, ok := errors.AsType[dbus.Error](err)
 	if ok && (answer.Name == "org.freedesktop.DBus.Error.AccessDenied" || answer.Name == "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired") {
-		return fmt.Errorf("systemd-resolved takes them from root, or by polkit's leave: %w", err)
+		return fmt.Errorf("it takes them from root, or by polkit's leave: %w", err)
 	}
-	return fmt.Errorf("asking systemd-resolved: %w", err)
+	return err
 }
 
 type resolvedServer struct {
