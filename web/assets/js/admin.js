@@ -1,6 +1,6 @@
 // The administrator's page: claiming, logging in, and what may be changed.
 import { api, bytes, Component, computed, effect, html, refreshStatus, show, signal, span, status, view } from "./ui.js";
-import { Conditions } from "./conditions.js";
+import { capital, Conditions } from "./conditions.js";
 import { link, retry, wait } from "./link.js";
 
 const every = 3000; // milliseconds between two looks at what is shown
@@ -23,7 +23,7 @@ async function attempt(work, said) {
 }
 
 const Outcome = view(() => html`<div class="outcome" role="status">
-  ${problem.value && html`<p class="note error"><strong>${problem.value.message}</strong>${problem.value.hint && html` <span class="soft">${problem.value.hint}</span>`}</p>`}
+  ${problem.value && html`<p class="note error"><strong>${capital(problem.value.message)}.</strong>${problem.value.hint && html` <span class="soft">${capital(problem.value.hint)}.</span>`}</p>`}
   ${done.value && html`<p class="note">${done.value}</p>`}</div>`);
 
 // form runs a submitted form's fields through what is to be done with them.
@@ -187,7 +187,7 @@ class Setting extends Component {
 const Waiting = view(() => {
   const it = status.value.conditions?.find((c) => c.id === "restart");
   const restart = () => attempt(() => api("admin/restart", "POST"), "It restarts, and is back in a moment. Log in again then.").then(refresh);
-  return it && html`<div class="note row"><span class="grow"><strong>${it.text}</strong></span><button type="button" class="main" onClick=${restart}>Restart now</button></div>`;
+  return it && html`<div class="note row"><span class="grow"><strong>${capital(it.text)}.</strong></span><button type="button" class="main" onClick=${restart}>Restart now</button></div>`;
 });
 
 const Settings = view(() => html`<h2>Settings</h2><p class="soft small">Changes are kept on the device, above its configuration files. Those marked <span class="tag">restart</span> take effect after a restart, all others at once.</p>

@@ -7,7 +7,8 @@ export const Conditions = ({ list }) => list?.map((c) => html`<p class="note ${c
   <span class="tag num">${c.code}</span> <strong>${capital(c.text)}.</strong> ${c.hint && html`<span class="soft">${hint(c.hint)}</span>`}
   ${c.id === "name-conflict" && html` <a href="/admin/">Choose another name</a>`}${c.id === "restart" && html` <a href="/admin/#settings">Restart it</a>`}</p>`);
 
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
+// capital makes a sentence of what a program said.
+export const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 // hint shows commands as such: what is in quotes, or the whole.
 function hint(text) {
