@@ -115,6 +115,9 @@ const carrierGrace = 4 * time.Second
 func (c *Configurator) problems() []string {
 	var list []string
 	if c.link == nil {
+		if c.settings.Interface == Auto {
+			return append(list, "no network interface is found")
+		}
 		return append(list, fmt.Sprintf("the interface %s is not there", c.settings.Interface))
 	}
 	a := c.link

@@ -118,9 +118,12 @@ func writeReport(w io.Writer, r netcfg.Report) error {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(table, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
-	if r.Interface == "" {
+	switch {
+	case r.Interface == "" && r.Wanted == netcfg.Auto:
+		row("interface", "none is found")
+	case r.Interface == "":
 		row("interface", "%s is not there", r.Wanted)
-	} else {
+	default:
 		row("interface", "%s, %s, MTU %d", r.Interface, linkWords(r), r.MTU)
 		row("MAC", "%s", r.MAC)
 	}

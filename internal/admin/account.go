@@ -17,7 +17,7 @@ import (
 var (
 	ErrClaimed   = errors.New("this device has an administrator already")
 	ErrUnclaimed = errors.New("this device has no administrator yet")
-	ErrWrong     = errors.New("that is not right")
+	ErrWrong     = errors.New("not right")
 	ErrTooOften  = errors.New("too many attempts")
 	ErrWeak      = fmt.Errorf("a password needs at least %d characters", MinPassword)
 )
@@ -114,7 +114,7 @@ func (a *Account) Claim(code, password string) (token string, err error) {
 		return "", ErrClaimed
 	}
 	if subtle.ConstantTimeCompare([]byte(normalCode(code)), []byte(normalCode(a.code))) != 1 {
-		return "", fmt.Errorf("the code: %w", ErrWrong)
+		return "", fmt.Errorf("the code is %w", ErrWrong)
 	}
 	if err := a.keep(hash); err != nil {
 		return "", err
@@ -134,12 +134,12 @@ func (a *Account) Login(password string) (token string, err error) {
 		return "", ErrUnclaimed
 	}
 	if !Matches(hash, password) { // slow, so the lock is not held
-		return "", fmt.Errorf("the password: %w", ErrWrong)
+		return "", fmt.Errorf("the password is %w", ErrWrong)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.hash != hash {
-		return "", fmt.Errorf("the password: %w", ErrWrong)
+		return "", fmt.Errorf("the password is %w", ErrWrong)
 	}
 	return a.open(), nil
 }

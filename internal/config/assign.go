@@ -3,6 +3,7 @@ package config
 import (
 	"encoding"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strconv"
 	"strings"
@@ -46,7 +47,11 @@ func assign(field reflect.Value, value any) error {
 func assignScalar(into encoding.TextUnmarshaler, value any) error {
 	switch v := value.(type) {
 	case string:
-		return into.UnmarshalText([]byte(v))
+		err := into.UnmarshalText([]byte(v))
+		if _, ok := into.(*slog.Level); ok && err != nil {
+			return fmt.Errorf("must be debug, info, warn or error, not %q", v)
+		}
+		return err
 	case int64:
 		return into.UnmarshalText(strconv.AppendInt(nil, v, 10))
 	default:

@@ -316,7 +316,12 @@ func (l *Loaded) readFlags(flags map[string]string) error {
 }
 
 // flagName is how the command line calls a key: --listen sets http.listen.
-func flagName(k Key) string { return k.Leaf() }
+func flagName(k Key) string {
+	if k.Path == "log.level" {
+		return "log-level"
+	}
+	return k.Leaf()
+}
 
 func (l *Loaded) assignText(key Key, source, text string) *Error {
 	err := key.check(key.field(&l.Config), func(field reflect.Value) error { return assignText(field, text) })
