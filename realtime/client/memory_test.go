@@ -212,7 +212,14 @@ func TestSlowHandler(t *testing.T) {
 		if got := next(t, why); got != client.ReasonTransportError {
 			t.Errorf("disconnected: %s", got)
 		}
-		realtimetest.Ask[int](t, s, "ask", 1)
+		// What was emitted last may have been too much for the next connection too.
+		_, err := client.Ask[int](t.Context(), s, "ask", 1)
+		for errors.Is(err, client.ErrDisconnected) {
+			_, err = client.Ask[int](t.Context(), s, "ask", 1)
+		}
+		if err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 const jsTime = "2006-01-02T15:04:05.000Z"
 
 // client is the server of socket.io-client's own tests.
-func client(log *slog.Logger) http.Handler {
+func client(log *slog.Logger) server {
 	io := realtime.New(realtime.Options{
 		Engine: engineio.Options{
 			PingInterval: 2 * time.Second,
@@ -47,7 +47,7 @@ func client(log *slog.Logger) http.Handler {
 
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", io)
-	return mux
+	return server{mux, io.Engine().Close}
 }
 
 func id(_ context.Context, s *realtime.Socket) (string, error) { return s.ID(), nil }

@@ -14,9 +14,9 @@ import (
 )
 
 // engineClient is the server of engine.io-client's own tests.
-func engineClient(log *slog.Logger) http.Handler {
+func engineClient(log *slog.Logger) server {
 	posts := &lastPosts{headers: make(map[string]http.Header)}
-	server := engineio.NewServer(engineio.Options{
+	engine := engineio.NewServer(engineio.Options{
 		PingInterval: 500 * time.Millisecond,
 		MaxPayload:   100,
 		Logger:       log,
@@ -34,9 +34,9 @@ func engineClient(log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/engine.io/", func(w http.ResponseWriter, r *http.Request) {
 		posts.see(r)
-		server.ServeHTTP(w, r)
+		engine.ServeHTTP(w, r)
 	})
-	return mux
+	return server{mux, engine.Close}
 }
 
 func text(s string) *engineio.Packet { return engineio.NewPacket(engineio.Message{Data: []byte(s)}) }

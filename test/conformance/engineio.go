@@ -11,18 +11,19 @@ import (
 
 // engineIO is the server of the protocol suites of Engine.IO 4 and 3: it
 // echoes, with fast heartbeats.
-func engineIO(log *slog.Logger) http.Handler { return engineEcho(log, 200*time.Millisecond) }
+func engineIO(log *slog.Logger) server { return engineEcho(log, 200*time.Millisecond) }
 
-func engineEcho(log *slog.Logger, pingTimeout time.Duration) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/engine.io/", engineio.NewServer(engineio.Options{
+func engineEcho(log *slog.Logger, pingTimeout time.Duration) server {
+	engine := engineio.NewServer(engineio.Options{
 		PingInterval: 300 * time.Millisecond,
 		PingTimeout:  pingTimeout,
 		MaxPayload:   1_000_000,
 		AllowEIO3:    true,
 		Logger:       log,
-	}, func(s *engineio.Socket) engineio.Receiver { return echo{s} }))
-	return mux
+	}, func(s *engineio.Socket) engineio.Receiver { return echo{s} })
+	mux := http.NewServeMux()
+	mux.Handle("/engine.io/", engine)
+	return server{mux, engine.Close}
 }
 
 type echo struct{ s *engineio.Socket }

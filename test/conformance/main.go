@@ -22,8 +22,14 @@ import (
 	"time"
 )
 
-// fixture makes the handler that a suite talks to.
-type fixture func(log *slog.Logger) http.Handler
+// fixture makes the server that a suite talks to.
+type fixture func(log *slog.Logger) server
+
+// server is a handler with sessions, which end ends.
+type server struct {
+	http.Handler
+	end func() error
+}
 
 var fixtures = map[string]fixture{
 	"engineio":     engineIO,
@@ -62,11 +68,12 @@ func run(name, addr string, verbose bool) error {
 	if err != nil {
 		return fmt.Errorf("starting fixture %s: %w", name, err)
 	}
-	server := &http.Server{Handler: make(log), ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { server.Close() })
+	sessions := make(log)
+	front := &http.Server{Handler: sessions, ReadHeaderTimeout: 10 * time.Second}
+	context.AfterFunc(ctx, func() { front.Close() })
 	fmt.Printf("fixture %s listens on %s\n", name, l.Addr())
-	if err := server.Serve(l); err != http.ErrServerClosed {
+	if err := front.Serve(l); err != http.ErrServerClosed {
 		return fmt.Errorf("serving fixture %s: %w", name, err)
 	}
-	return nil
+	return sessions.end()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -23,17 +22,26 @@ func TestEngineClientVersion3(t *testing.T) {
 	drive(t, engineEcho(slog.New(slog.DiscardHandler), 10*time.Second), "testdata/engine-client-v3.js")
 }
 
+// serve serves a fixture until the test ends, and leaves nothing behind.
+func serve(t *testing.T, fixture server) (url string) {
+	t.Helper()
+	front := httptest.NewServer(fixture)
+	t.Cleanup(func() {
+		front.CloseClientConnections()
+		if err := fixture.end(); err != nil {
+			t.Error(err)
+		}
+		front.Close()
+	})
+	return front.URL
+}
+
 // drive runs a script of foreign clients against a server. Each line that it
 // prints is a case.
-func drive(t *testing.T, h http.Handler, script string) {
+func drive(t *testing.T, fixture server, script string) {
 	t.Helper()
 	t.Parallel()
-	server := httptest.NewServer(h)
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-	})
-	u, err := url.Parse(server.URL)
+	u, err := url.Parse(serve(t, fixture))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // socketIO is the server of the protocol suite of Socket.IO 5.
-func socketIO(log *slog.Logger) http.Handler {
+func socketIO(log *slog.Logger) server {
 	return echoes(realtime.Options{
 		Engine: engineio.Options{
 			PingInterval: 300 * time.Millisecond,
@@ -27,11 +27,11 @@ func socketIO(log *slog.Logger) http.Handler {
 }
 
 // defaults has the events of socketIO with the protocol's own timings.
-func defaults(log *slog.Logger) http.Handler {
+func defaults(log *slog.Logger) server {
 	return echoes(realtime.Options{Engine: engineio.Options{AllowEIO3: true, CORS: &engineio.CORS{Origins: []string{"*"}}}, Logger: log})
 }
 
-func echoes(o realtime.Options) http.Handler {
+func echoes(o realtime.Options) server {
 	io := realtime.New(o)
 	for _, ns := range []*realtime.Namespace{io.Of("/"), io.Of("/custom")} {
 		ns.OnConnect(func(s *realtime.Socket) { s.Emit("auth", s.Handshake().Auth) })
@@ -44,5 +44,5 @@ func echoes(o realtime.Options) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", io)
-	return mux
+	return server{mux, io.Engine().Close}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +13,7 @@ import (
 
 // TestSocketIO speaks protocol 5 to the fixture frame by frame.
 func TestSocketIO(t *testing.T) {
-	srv := httptest.NewServer(socketIO(slog.New(slog.DiscardHandler)))
-	t.Cleanup(srv.Close)
+	url := serve(t, socketIO(slog.New(slog.DiscardHandler)))
 	const closed = "closed"
 	hello := []string{"> 40", "<~ 40{\"sid\":", `< 42["auth",{}]`}
 	for name, steps := range map[string][]string{
@@ -47,7 +45,7 @@ func TestSocketIO(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ws := dial(t, srv.URL)
+			ws := dial(t, url)
 			for _, step := range steps {
 				kind, data, _ := strings.Cut(step, " ")
 				switch kind {
@@ -107,10 +105,9 @@ func receive(ws *websocket.Conn) (string, bool) {
 // TestClient has npm's socket.io-client do to the fixture what its own tests
 // do.
 func TestClient(t *testing.T) {
-	srv := httptest.NewServer(client(slog.New(slog.DiscardHandler)))
-	t.Cleanup(srv.Close)
+	url := serve(t, client(slog.New(slog.DiscardHandler)))
 	n := 0
-	for line := range node.Run(t, "testdata/socket.io-client.js", srv.URL).Lines {
+	for line := range node.Run(t, "testdata/socket.io-client.js", url).Lines {
 		if !strings.HasPrefix(line, "ok ") {
 			t.Error(line)
 		}
