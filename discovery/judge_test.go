@@ -189,18 +189,20 @@ func TestJudgeFlood(t *testing.T) {
 	m.waitHeld(t)
 	time.Sleep(2100 * time.Millisecond)
 	c.clear()
+	begin := time.Now()
 	for range 800 {
 		c.ask(query("_http._tcp.local.", dns.TypePTR))
 		time.Sleep(time.Second / 800)
 	}
 	time.Sleep(1500 * time.Millisecond)
-	if n := len(c.where(isResponse)); n == 0 || n > 4 {
-		t.Errorf("%d multicasts", n)
+	// One a second; a busy machine takes more than one to ask.
+	if n, took := len(c.where(isResponse)), time.Since(begin); n == 0 || n > 2+int(took.Seconds()) {
+		t.Errorf("%d multicasts in %v", n, took)
 	}
 	time.Sleep(time.Second)
 	c.clear()
 	c.ask(query(host, dns.TypeA))
-	c.await(100*time.Millisecond, isResponse)
+	c.await(busy, isResponse)
 }
 
 // What a service may have, byte by byte: a name with dots, capitals and UTF-8,
