@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -275,11 +276,12 @@ func older(dir string) int {
 	return 0
 }
 
-// bootID is the kernel's name for this boot; "" where it has none.
+// bootID is the kernel's name for this boot; "" where it has none. A service
+// that may not look into /proc is told by its unit, in BOOT_ID.
 func bootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return ""
+		return os.Getenv("BOOT_ID")
 	}
-	return string(bytes.TrimSpace(id))
+	return strings.ReplaceAll(string(bytes.TrimSpace(id)), "-", "") // as systemd writes it
 }

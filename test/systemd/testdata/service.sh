@@ -34,6 +34,10 @@ for how in KILL SEGV; do
   expect "back after $how" within 5 bash -c "[ \$(systemctl show -p MainPID --value appliance) != $before ] && curl -fs -m 2 http://127.0.0.1/healthz"
 done
 
+boot=$(tr -d - < /proc/sys/kernel/random/boot_id)
+expect "the black box knows a crash from a loss of power" bash -c "appliance report | grep -A99 '== black box' | grep -q 'crashed, hung or was killed'"
+expect "and which boot this is" bash -c "appliance report | grep -q -- '-- boot $boot'"
+
 say hang
 before=$(property appliance MainPID)
 kill -STOP $before
