@@ -37,9 +37,7 @@ func TestCard(t *testing.T) {
 	c := flash(t, 3<<30)
 	node := need.Command(t, "node")[0]
 	modules := need.NodeModule(t, "../node", "socket.io-client")
-	o := &owner{lan: newLAN(t), t: t, card: c, work: newWorkshop(t), id: filepath.Join(c.dir, "id")}
-	c.command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "owner", "-f", o.id)
-
+	o := newOwner(t, c)
 	o.firstBoot()
 	o.found()
 	o.logsIn()
@@ -47,18 +45,25 @@ func TestCard(t *testing.T) {
 	o.isSteady()
 	acked := o.powerCut(node, filepath.Dir(modules))
 	o.nothingIsLost(acked)
-	o.updates()
 	o.writesTheImageAnew(acked)
+}
+
+// newOwner has set the card up.
+func newOwner(t *testing.T, c *card) *owner {
+	t.Helper()
+	o := &owner{lan: newLAN(t), t: t, card: c, work: newWorkshop(t), id: filepath.Join(c.dir, "id")}
+	c.command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "owner", "-f", o.id)
+	public, err := os.ReadFile(o.id + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.put("appliance.toml", strings.Replace(settings, "PUBLIC", strings.TrimSpace(string(public)), 1))
+	c.put("owner.pub", o.work.key("owner"))
+	return o
 }
 
 // firstBoot cuts the first boot short, while the data partition is made.
 func (o *owner) firstBoot() {
-	public, err := os.ReadFile(o.id + ".pub")
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	o.card.put("appliance.toml", strings.Replace(settings, "PUBLIC", strings.TrimSpace(string(public)), 1))
-	o.card.put("owner.pub", o.work.key("owner"))
 	o.log("first boot")
 	o.on = o.powerOn(o.card, virt)
 	o.on.WaitOutput("data partition", 5*time.Minute)
@@ -93,9 +98,10 @@ func (o *owner) found() {
 	o.log("found by mDNS, DNS-SD, and the DHCP server's DNS; the secrets are off the card")
 }
 
-// ssh is a command line that logs in.
+// ssh is a command line that logs in; by address, since a name goes for a
+// moment while the daemon restarts.
 func (o *owner) ssh(command string) string {
-	return "ssh -q -i " + o.id + " -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10 root@server22.local " + quote(command)
+	return "ssh -q -i " + o.id + " -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10 root@" + cardAddress + " " + quote(command)
 }
 
 // quote makes one word of a text, for a shell.
@@ -112,12 +118,12 @@ func (o *owner) onCard(command string) string {
 // copies brings a file to the card.
 func (o *owner) copies(file, to string) {
 	o.t.Helper()
-	o.run("scp -q -i " + o.id + " -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null " + file + " root@server22.local:" + to)
+	o.run("scp -q -i " + o.id + " -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null " + file + " root@" + cardAddress + ":" + to)
 }
 
 // logsIn looks that SSH is there, for the key alone.
 func (o *owner) logsIn() {
-	o.within(30*time.Second, o.ssh("hostname"), "server22")
+	o.within(30*time.Second, strings.Replace(o.ssh("hostname"), cardAddress, "server22.local", 1), "server22")
 	out, ok := o.try("ssh -o PreferredAuthentications=password,keyboard-interactive -o PubkeyAuthentication=no -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@server22.local true 2>&1")
 	if ok || !strings.Contains(out, "Permission denied (publickey)") {
 		o.t.Errorf("a login without the key: %v\n%s", ok, out)

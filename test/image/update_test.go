@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -26,12 +27,15 @@ func (o *owner) slowly(command string) (out string, ok bool) {
 	o.t.Helper()
 	o.onCard("rm -f /tmp/out /tmp/code; nohup sh -c '" + command + " > /tmp/out 2>&1; echo code $? > /tmp/code' >/dev/null 2>&1 </dev/null &")
 	o.within(3*time.Minute, o.ssh("cat /tmp/code"), "code")
-	out = o.onCard("cat /tmp/out")
-	return out, strings.Contains(o.onCard("cat /tmp/code"), "code 0")
+	out = o.onCard("cat /tmp/out /tmp/code")
+	return out, strings.Contains(out, "code 0")
 }
 
-// updates tries every way in, and every way to fail.
-func (o *owner) updates() {
+// TestUpdates tries every way in, and every way to fail.
+func TestUpdates(t *testing.T) {
+	o := newOwner(t, flash(t, 3<<30))
+	o.boot()
+	o.within(30*time.Second, o.ssh("hostname"), "server22")
 	w := o.work
 	good := w.build("9.1.0", "9.1.0")
 
