@@ -89,7 +89,9 @@ func (s *Socket) schedule() bool {
 		return false
 	}
 	if s.corks > 0 {
-		s.flushLate(s.server.now() + lateFlush)
+		if !s.late { // or the time would be asked for nothing
+			s.flushLate(s.server.now() + lateFlush)
+		}
 		return false
 	}
 	if s.rests() {
