@@ -25,10 +25,10 @@ func (o *owner) update(bundle string) (out string, ok bool) {
 // need not live as long.
 func (o *owner) slowly(command string) (out string, ok bool) {
 	o.t.Helper()
-	o.onCard("rm -f /tmp/out /tmp/code; nohup sh -c '" + command + " > /tmp/out 2>&1; echo code $? > /tmp/code' >/dev/null 2>&1 </dev/null &")
-	o.within(3*time.Minute, o.ssh("cat /tmp/code"), "code")
+	o.onCard("rm -f /tmp/out /tmp/code; nohup sh -c '" + command + " > /tmp/out 2>&1; echo exit=$? > /tmp/code' >/dev/null 2>&1 </dev/null &")
+	o.within(3*time.Minute, o.ssh("cat /tmp/code"), "exit=")
 	out = o.onCard("cat /tmp/out /tmp/code")
-	return out, strings.Contains(out, "code 0")
+	return out, strings.Contains(out, "exit=0")
 }
 
 // TestUpdates tries every way in, and every way to fail.
