@@ -3,4 +3,8 @@
 // does to it what its owner will: settings on the FAT partition, SSH, Wi-Fi,
 // updates, and pulling the plug. `make test-image` runs it; the environment
 // variable APPLIANCE_IMAGE says which image. Without it everything is skipped.
+//
+// It needs root, what test/all installs, qemu-system-arm and mtools. An idle
+// machine with two processors takes about twenty minutes; each limit is meant
+// for a busy one.
 package image

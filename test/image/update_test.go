@@ -55,7 +55,7 @@ func TestUpdates(t *testing.T) {
 	script := filepath.Join(w.dir, "script")
 	write(o.t, script, "#!/bin/sh\nexit 1\n")
 	o.isTakenBack(w.bundle("owner", "9.2.0", script), 45*time.Second, "one that cannot start")
-	o.isTakenBack(w.bundle("owner", "9.3.0", good), 100*time.Second, "one that is never healthy")
+	o.isTakenBack(w.bundle("owner", "9.3.0", good), 3*time.Minute, "one that is never healthy") // a minute on trial; the rest is the emulation
 
 	o.uploads(w.bundle("owner", "9.4.0", w.build("9.4.0", "9.4.0")), w.bundle("stranger", "9.9.0", good))
 	o.plugsIn(w.bundle("owner", "9.5.0", w.build("9.5.0", "9.5.0")))
