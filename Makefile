@@ -14,7 +14,7 @@ bundle: cross
 image: deb
 	build/arm/image.sh
 
-# Boots what make image has made: about a quarter of an hour. Needs root.
+# Boots what make image has made: up to half an hour. Needs root.
 test-image:
 	APPLIANCE_IMAGE=$(CURDIR)/dist/appliance-arm64.img CI=true go test -count=1 -timeout 60m -v ./test/image
 

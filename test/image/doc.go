@@ -4,7 +4,6 @@
 // updates, and pulling the plug. `make test-image` runs it; the environment
 // variable APPLIANCE_IMAGE says which image. Without it everything is skipped.
 //
-// It needs root, what test/all installs, qemu-system-arm and mtools. An idle
-// machine with two processors takes about twenty minutes; each limit is meant
-// for a busy one.
+// It needs root, what test/all installs, qemu-system-arm and mtools. On two busy
+// processors the two long tests took about a quarter of an hour each.
 package image
