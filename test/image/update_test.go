@@ -84,7 +84,8 @@ func (o *owner) uploads(good, bad string) {
 	o.t.Helper()
 	const api = "http://" + cardAddress + "/api/v1/admin/"
 	jar := filepath.Join(o.work.dir, "jar")
-	o.run(`curl -fsS -c ` + jar + ` -d '{"password":"correct horse"}' ` + api + `login`)
+	login := `curl -fsS -c ` + jar + ` -d '{"password":"correct horse"}' ` + api + `login`
+	o.run(login)
 	send := "curl -sS -m 30 -b " + jar + " -T "
 	if out := o.run(send + bad + " " + api + "update"); !strings.Contains(out, `"untrusted"`) {
 		o.t.Errorf("a stranger's bundle: %s", out)
@@ -97,6 +98,7 @@ func (o *owner) uploads(good, bad string) {
 		o.t.Fatalf("the upload: %s", out)
 	}
 	o.runs("9.4.0", time.Minute)
+	o.run(login) // sessions end with the daemon
 	o.within(time.Minute, "curl -fsS -m 4 -b "+jar+" "+api+"update", `"state":"idle"`)
 	if out := o.run("curl -fsS -m 4 -b " + jar + " " + api + "update"); !strings.Contains(out, `"last":{"version":"9.4.0"`) || strings.Contains(out, "error") {
 		o.t.Errorf("what became of it: %s", out)
