@@ -92,7 +92,7 @@ func (s *session) unanswered(ctx context.Context, old *Lease) step {
 func (s *session) selecting(ctx context.Context) step {
 	s.enter(Selecting)
 	s.open()
-	waits := s.backoff()
+	waits := s.backoff(discoverWait)
 	s.plugged = false
 	for try := 0; ctx.Err() == nil; try++ {
 		s.wantsBroadcast = s.wantsBroadcast || try >= silentTries

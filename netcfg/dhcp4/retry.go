@@ -9,12 +9,15 @@ import (
 )
 
 const (
-	// firstWait is how long the first message waits for an answer; each further
-	// one waits twice as long, up to maxWait. RFC 2131 §4.1 would begin with 4 s
-	// and end with 64: but one lost packet should not cost seconds, and a server
-	// that comes late should be found soon.
-	firstWait = time.Second
-	// pluggedWait is firstWait where a cable was just plugged in.
+	// discoverWait is how long the first DISCOVER waits for an offer (RFC 2131
+	// §4.1); each further one waits twice as long, up to maxWait: the RFC's 64 s
+	// would find a server that comes late too late.
+	discoverWait = 4 * time.Second
+	// requestWait is the same for a request, which a server that was there a
+	// moment ago is to answer.
+	requestWait = time.Second
+	// pluggedWait comes before these where a cable was just plugged in: a switch
+	// that is not ready loses the first message.
 	pluggedWait = 250 * time.Millisecond
 	maxWait     = 16 * time.Second
 )
@@ -24,7 +27,7 @@ const (
 // the judge names, nil if there is none.
 func (s *session) repeat(ctx context.Context, limit time.Duration, message func() *dhcpv4.DHCPv4,
 	judge func(e event, sent time.Time) step) step {
-	waits := s.backoff()
+	waits := s.backoff(requestWait)
 	for end := time.Now().Add(limit); time.Now().Before(end) && ctx.Err() == nil; {
 		sent := time.Now()
 		s.broadcast(message())
@@ -38,14 +41,15 @@ func (s *session) repeat(ctx context.Context, limit time.Duration, message func(
 	return nil
 }
 
-// backoff makes the sequence of waits: 1, 2, 4, 8, 16, 16, ... seconds, each a
+// backoff makes the sequence of waits: first, twice that, and so on, each a
 // quarter and at most a second more or less.
-func (s *session) backoff() func() time.Duration {
-	next := firstWait
-	if s.plugged {
-		next = pluggedWait
-	}
+func (s *session) backoff(first time.Duration) func() time.Duration {
+	next, plugged := first, s.plugged
 	return func() time.Duration {
+		if plugged {
+			plugged = false
+			return around(pluggedWait)
+		}
 		wait := next
 		next = min(2*next, maxWait)
 		return around(wait)
