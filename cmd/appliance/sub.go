@@ -147,10 +147,10 @@ func (s *subscription) wait(ctx context.Context, end <-chan error) error {
 // follow prints what comes. All callbacks of a socket run one at a time, so
 // that they share what they count without a lock.
 func (s *subscription) follow(socket *client.Socket, inv *invocation, finish func(error)) {
-	var last uint64
+	var last, floor uint64 // of what was printed, now and when the connection was made
 	var printed int
 	take := func(m busMessage) {
-		if m.Seq != 0 && m.Seq <= last || s.count > 0 && printed >= s.count {
+		if m.Seq != 0 && m.Seq <= floor || s.count > 0 && printed >= s.count {
 			return
 		}
 		last = max(last, m.Seq)
@@ -168,19 +168,19 @@ func (s *subscription) follow(socket *client.Socket, inv *invocation, finish fun
 		if last > 0 {
 			since = last
 		}
+		floor = last // what is retained comes first, and may be newer than what was missed
 		ask := map[string]any{"topics": s.topics}
 		if since != nil {
 			ask["since"] = since
 		}
 		answer, err := client.Ask[struct {
 			Retained []busMessage `json:"retained"`
-			Messages []busMessage `json:"messages"`
 		}](ctx, socket, "subscribe", ask)
 		if err != nil {
 			finish(err)
 			return
 		}
-		for _, m := range append(answer.Retained, answer.Messages...) {
+		for _, m := range answer.Retained {
 			if !s.noOld || !m.Retain {
 				take(m)
 			}

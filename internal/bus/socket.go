@@ -191,11 +191,15 @@ func (h *hub) subscribe(ctx context.Context, s *realtime.Socket, q subscription)
 	}
 	answer := subscribed{Retained: []any{}}
 	err := h.bus.begin(ctx, q.Topics, q.Since, socketMost, func(retained, missed []*Message) {
-		for _, m := range retained {
-			answer.Retained = append(answer.Retained, m.Argument())
-		}
+		emitted := make(map[uint64]bool, len(missed))
 		for _, m := range missed {
+			emitted[m.Seq] = true
 			_ = s.Emit("message", m.Argument()) // it may be gone already
+		}
+		for _, m := range retained {
+			if !emitted[m.Seq] {
+				answer.Retained = append(answer.Retained, m.Argument())
+			}
 		}
 		for _, text := range q.Topics {
 			h.add(s, text)

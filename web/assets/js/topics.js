@@ -28,10 +28,10 @@ class Topic {
   constructor(name) { this.name = name; }
 
   take({ data, seq, time, retain, old }) {
+    if (retain) this.retained = true;
     if (seq <= this.last?.seq && !(time > this.last.time)) return; // seen before a drop
     this.values.push({ time: time ?? Date.now(), seq, data });
     if (this.values.length > kept * 1.2) this.values.splice(0, this.values.length - kept);
-    if (retain) this.retained = true;
     if (!old) this.fresh++;
     this.gap = this.at ? Math.max(Date.now() - this.at, (this.gap ?? 0) * .8) : undefined;
     this.at = Date.now();
