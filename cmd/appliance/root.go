@@ -19,8 +19,9 @@ import (
 
 // invocation is what the verbs share: the global flags and the streams.
 type invocation struct {
-	out, err io.Writer
-	in       io.Reader
+	out *answer
+	err io.Writer
+	in  io.Reader
 
 	configPath string
 	flags      map[string]*string // keys of the configuration, by path
@@ -30,10 +31,14 @@ type invocation struct {
 func execute(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	inv := &invocation{out: os.Stdout, err: os.Stderr, in: os.Stdin}
+	inv := &invocation{out: &answer{file: os.Stdout}, err: os.Stderr, in: os.Stdin}
 	root := newRoot(inv)
 	root.SetArgs(allowNegative(args))
-	if err := root.ExecuteContext(ctx); err != nil {
+	err := root.ExecuteContext(ctx)
+	if unwritten := inv.out.failure(); unwritten != nil {
+		err = unwritten
+	}
+	if err != nil {
 		report(inv.err, err)
 		return exitCode(err)
 	}

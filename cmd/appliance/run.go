@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"server22.local/appliance/internal/app"
 	"server22.local/appliance/internal/config"
@@ -55,7 +54,7 @@ func (inv *invocation) runOnce(ctx context.Context) error {
 	return app.New(app.Options{
 		Loaded: loaded, Sources: src, Version: version,
 		Log: newLog(level), Level: level, Hangups: hangups,
-		Stdout: inv.out, Terminal: term.IsTerminal(int(os.Stdout.Fd())),
+		Stdout: os.Stdout, Terminal: inv.out.onTerminal(), // a greeting that nobody reads is no failure
 	}).Run(ctx)
 }
 
