@@ -265,7 +265,9 @@ func (a *App) build(ctx context.Context) (err error) {
 	if a.kept, err = a.openRecoveries(a.cfg(), a.realtime); err != nil {
 		return err
 	}
-	a.mqtt = a.newMQTT(a.cfg())
+	if a.mqtt, err = a.newMQTT(a.cfg()); err != nil {
+		return err
+	}
 	if err = a.buildNetwork(ctx); err != nil {
 		return err
 	}

@@ -11,16 +11,19 @@ import (
 // newMQTT makes the bus's door for clients of another protocol, nil where
 // that is off. They are let in by the rules of the front door, with the token
 // as their password.
-func (a *App) newMQTT(cfg *config.Loaded) *mqtt.Server {
+func (a *App) newMQTT(cfg *config.Loaded) (*mqtt.Server, error) {
 	if cfg.Bus.MQTT == "" {
-		return nil
+		return nil, nil
 	}
-	server := mqtt.New(mqtt.Config{
+	server, err := mqtt.New(mqtt.Config{
 		Bus: a.data.bus, Allow: a.guard.Admits, MaxPacket: int(cfg.Realtime.MaxPayload),
 		Logger: a.log.With("part", "mqtt"),
 	})
+	if err != nil {
+		return nil, err
+	}
 	a.metrics.Gauge("appliance_mqtt_clients", func() float64 { return float64(server.Clients()) })
-	return server
+	return server, nil
 }
 
 // serveMQTT is a part.

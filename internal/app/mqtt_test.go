@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os/exec"
 	"testing"
 	"time"
+
+	"server22.local/appliance/internal/need"
 )
 
 // What an MQTT client publishes is on the bus; the front door's rules are its
@@ -40,6 +43,43 @@ func TestMQTT(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Error("the value is not on the bus")
+}
+
+// What an MQTT client retained is there for the next one after a restart, and
+// none is left of what was cleared.
+func TestMQTTRetainsOverRestarts(t *testing.T) {
+	programs := need.Command(t, "mosquitto_pub", "mosquitto_sub")
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, dir := free.Addr().String(), t.TempDir()
+	host, port, err := net.SplitHostPort(addr)
+	free.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(program string, args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), program, append([]string{"-V", "mqttv5", "-h", host, "-p", port}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %v: %v: %s", program, args, err, out)
+		}
+		return string(out)
+	}
+	text := fmt.Sprintf("bus.mqtt = %q\n", addr)
+	_, stop := startIn(t, dir, text)
+	dialPart(t, addr).Close()
+	run(programs[0], "-q", "1", "-r", "-t", "lab/a", "-m", "gone")
+	run(programs[0], "-q", "1", "-r", "-t", "lab/a", "-n")
+	run(programs[0], "-q", "2", "-r", "-t", "lab/b", "-m", "21.5")
+	stop()
+	_, stop = startIn(t, dir, text)
+	defer stop()
+	dialPart(t, addr).Close()
+	if got := run(programs[1], "-t", "lab/#", "-C", "1", "-W", "10", "-F", "%t %r %p"); got != "lab/b 1 21.5\n" {
+		t.Errorf("retained is %q", got)
+	}
 }
 
 // dialPart connects to a part that may not be there yet.

@@ -96,7 +96,7 @@ type Chat struct {
 // Bus is what the data bus is told.
 type Bus struct {
 	HistoryPerTopic int    `toml:"history_per_topic" doc:"Values kept in memory for each topic."`
-	MQTT            string `toml:"mqtt" doc:"Where MQTT 3.1.1 clients find the bus: \":1883\". Empty: nowhere."`
+	MQTT            string `toml:"mqtt" doc:"Where MQTT clients (5 and 3.1.1) find the bus: \":1883\". Empty: nowhere."`
 }
 
 // Store is what the database is told.

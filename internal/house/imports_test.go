@@ -31,6 +31,7 @@ var rules = []struct {
 		"golang.org/x/net/...", "golang.org/x/sys/unix", "golang.org/x/sync/...",
 		"github.com/google/renameio/v2", "github.com/godbus/dbus/v5",
 	}},
+	{"internal/mqtt/...", []string{"github.com/mochi-mqtt/server/v2/...", "golang.org/x/time/rate"}},
 	{"systemd/...", []string{"github.com/coreos/go-systemd/v22/..."}},
 }
 

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -41,9 +41,13 @@ func serve(t *testing.T, cfg Config) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
+	server, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- New(cfg).Serve(ctx, l) }()
+	go func() { done <- server.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -82,25 +86,6 @@ func (h *harness) connected(name string, more ...func(*hello)) *client {
 	return c
 }
 
-func helloPacket(name string, more ...func(*hello)) []byte {
-	h := hello{client: name}
-	for _, f := range more {
-		f(&h)
-	}
-	flags, payload := byte(flagClean), prefixed(name)
-	if h.will != nil {
-		flags |= flagWill
-		payload = append(payload, prefixed(h.will.topic)...)
-		payload = append(payload, prefixed(string(h.will.payload))...)
-	}
-	if h.password != "" {
-		flags |= flagUser | flagPassword
-		payload = append(append(payload, prefixed("me")...), prefixed(h.password)...)
-	}
-	seconds := binary.BigEndian.AppendUint16(nil, uint16(h.keepAlive/time.Second))
-	return appendPacket(nil, connect, 0, prefixed("MQTT"), []byte{4, flags}, seconds, payload)
-}
-
 func (c *client) send(packet []byte) {
 	c.t.Helper()
 	if _, err := c.conn.Write(packet); err != nil {
@@ -110,7 +95,7 @@ func (c *client) send(packet []byte) {
 
 func (c *client) gets(k kind, flags byte, rest []byte) {
 	c.t.Helper()
-	p, err := readPacket(c.in, 1<<20)
+	p, err := readPacket(c.in)
 	if err != nil || p.kind != k || p.flags != flags || !bytes.Equal(p.body, rest) {
 		c.t.Fatalf("got packet %d with flags %d: %q, %v; want %d with %d: %q", p.kind, p.flags, p.body, err, k, flags, rest)
 	}
@@ -119,24 +104,12 @@ func (c *client) gets(k kind, flags byte, rest []byte) {
 // ends waits until the server has closed the connection.
 func (c *client) ends() {
 	c.t.Helper()
-	if p, err := readPacket(c.in, 1<<20); !errors.Is(err, io.EOF) && !isReset(err) {
+	if p, err := readPacket(c.in); !errors.Is(err, io.EOF) && !isReset(err) {
 		c.t.Fatalf("got packet %d: %q, %v; want the end", p.kind, p.body, err)
 	}
 }
 
 func isReset(err error) bool { return err != nil && strings.Contains(err.Error(), "reset") }
-
-func publishPacket(topic, payload string, flags byte, id ...byte) []byte {
-	return appendPacket(nil, publish, flags, prefixed(topic), id, []byte(payload))
-}
-
-func subscribePacket(id byte, filters ...string) []byte {
-	body := []byte{0, id}
-	for _, f := range filters {
-		body = append(append(body, prefixed(f)...), 1)
-	}
-	return appendPacket(nil, subscribe, 2, body)
-}
 
 // watch returns what is published on the bus from now on, as topic=value.
 func (h *harness) watch(filter string) func() string {
@@ -181,7 +154,7 @@ func TestPublishAndSubscribe(t *testing.T) {
 	a.gets(pubrec, 0, []byte{0, 10})
 	a.send(publishPacket("lab/door", "open", 4|8, 0, 10))
 	a.gets(pubrec, 0, []byte{0, 10})
-	a.send(short(pubrel, 10))
+	a.send(appendPacket(nil, pubrel, 2, []byte{0, 10}))
 	a.gets(pubcomp, 0, []byte{0, 10})
 	b.gets(publish, 0, append(prefixed("lab/door"), "open"...))
 
@@ -242,28 +215,42 @@ func TestNamesAreTakenOver(t *testing.T) {
 
 func TestWhoComesIn(t *testing.T) {
 	h := serve(t, Config{
-		MaxClients: 2,
+		MaxClients: 1,
 		Allow:      func(from netip.Addr, password string) bool { return from.IsLoopback() && password == "secret" },
 	})
+	for name, packet := range map[string][]byte{
+		"no password":              helloPacket("a"),
+		"a wrong one":              helloPacket("a", secret("public")),
+		"a session of no client":   appendPacket(nil, connect, 0, prefixed("MQTT"), []byte{4, 0, 0, 0}, prefixed("")),
+		"a version yet to come":    appendPacket(nil, connect, 0, prefixed("MQTT"), []byte{6, 2, 0, 0}, prefixed("x")),
+		"MQTT 5, wrong password":   hello5("a"),
+		"something else than that": []byte("GET / HTTP/1.1\r\n\r\n"),
+		"a hello without end":      append(appendPacket(nil, connect, 0), 0xff, 0xff, 0x7f),
+	} {
+		c := h.dial()
+		c.send(packet)
+		for {
+			p, err := readPacket(c.in)
+			if err != nil {
+				break
+			}
+			if p.kind == connack && p.body[1] == accepted {
+				t.Errorf("%s: let in", name)
+			}
+		}
+	}
 	c := h.dial()
 	c.send(helloPacket("a"))
 	c.gets(connack, 0, []byte{0, notAllowed})
 	c.ends()
-	h.connected("b", func(h *hello) { h.password = "secret" })
-	for name, first := range map[string]struct {
-		packet []byte
-		code   byte
-	}{
-		"MQTT 5":                 {appendPacket(nil, connect, 0, prefixed("MQTT"), []byte{5, 2, 0, 0, 0}, prefixed("x")), otherVersion},
-		"a session of no client": {appendPacket(nil, connect, 0, prefixed("MQTT"), []byte{4, 0, 0, 0}, prefixed("")), badClientID},
-	} {
-		c := h.dial()
-		c.send(first.packet)
-		c.gets(connack, 0, []byte{0, first.code})
-		c.ends()
-		t.Log(name)
-	}
+	h.connected("b", secret("secret"))
+	c = h.dial()
+	c.send(helloPacket("one too many", secret("secret")))
+	c.gets(connack, 0, []byte{0, unavailable})
+	c.ends()
 }
+
+func secret(s string) func(*hello) { return func(h *hello) { h.password = s } }
 
 func TestWhatEndsAConnection(t *testing.T) {
 	h := serve(t, Config{MaxPacket: 1000})
@@ -289,6 +276,96 @@ func TestWhatEndsAConnection(t *testing.T) {
 	}
 }
 
+// TestCutPackets cuts packets of MQTT 5 at each byte: whatever a parser makes
+// of them, nobody else notices.
+func TestCutPackets(t *testing.T) {
+	h := serve(t, Config{})
+	bystander := h.connected("bystander")
+	for _, whole := range [][]byte{
+		{0, 1, 0, 0, 1, 'a', 0}, // SUBSCRIBE
+		{0, 1, 3, 0x26, 0, 1, 'k', 0, 1, 'v', 0, 1, 'a', 0},
+	} {
+		for n := range whole {
+			c := h.dial()
+			c.send(hello5(""))
+			if p, err := readPacket(c.in); err != nil || p.kind != connack || p.body[1] != accepted {
+				t.Fatalf("CONNACK is %v, %v", p, err)
+			}
+			c.send(appendPacket(nil, subscribe, 2, whole[:n]))
+			for {
+				p, err := readPacket(c.in)
+				if err != nil {
+					break
+				}
+				if p.kind == suback {
+					t.Fatalf("%q was taken for a subscription", whole[:n])
+				}
+			}
+		}
+	}
+	bystander.send(appendPacket(nil, pingreq, 0))
+	bystander.gets(pingresp, 0, nil)
+}
+
+// A client that does not read is not waited for, and holds what fits.
+func TestSlowClientsEnd(t *testing.T) {
+	h := serve(t, Config{})
+	slow, quick := h.connected("slow"), h.connected("quick")
+	if err := slow.conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*client{slow, quick} {
+		c.send(subscribePacket(1, "lab/#"))
+		c.gets(suback, 0, []byte{0, 1, 0})
+	}
+	value := strings.Repeat("x", 100_000)
+	for range 200 { // 20 MB; the kernel holds some
+		h.publish(bus.Publication{Topic: "lab/a", Value: bus.Text(value)})
+		quick.gets(publish, 0, append(prefixed("lab/a"), value...))
+	}
+	for got := 0; ; got++ {
+		if _, err := readPacket(slow.in); err != nil {
+			if got == 200 || !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) && !isReset(err) {
+				t.Errorf("after %d messages: %v", got, err)
+			}
+			return
+		}
+	}
+}
+
+// What nobody can keep is not acknowledged as kept.
+func TestRefusals(t *testing.T) {
+	h := serve(t, Config{})
+	c := h.connected("old")
+	c.send(publishPacket("lab/"+strings.Repeat("x", 600), "1", 2, 0, 1)) // MQTT 3.1.1 has no word for it
+	c.ends()
+
+	c = h.dial()
+	c.send(hello5("new"))
+	if p, err := readPacket(c.in); err != nil || p.kind != connack || p.body[1] != accepted {
+		t.Fatalf("CONNACK is %v, %v", p, err)
+	}
+	for _, want := range []struct {
+		flags byte
+		kind  kind
+	}{{2, puback}, {4, pubrec}} {
+		c.send(appendPacket(nil, publish, want.flags, prefixed("lab/"+strings.Repeat("x", 600)), []byte{0, 7, 0}))
+		p, err := readPacket(c.in)
+		if err != nil || p.kind != want.kind || len(p.body) < 3 || p.body[2] != 0x90 {
+			t.Fatalf("the answer is %v, %v; want %d with 0x90", p, err, want.kind)
+		}
+	}
+}
+
+func (h *harness) publish(p bus.Publication) {
+	h.t.Helper()
+	h.bus.Publish(p, func(_ bus.Receipt, err error) {
+		if err != nil {
+			h.t.Error(err)
+		}
+	})
+}
+
 func TestSilenceEndsAConnection(t *testing.T) {
 	h := serve(t, Config{})
 	began := time.Now()
@@ -298,55 +375,158 @@ func TestSilenceEndsAConnection(t *testing.T) {
 	}
 }
 
-// TestMosquitto has the clients that everybody has talk to us and through us.
-func TestMosquitto(t *testing.T) {
+// mosquitto runs the clients that everybody has.
+type mosquitto struct {
+	h        *harness
+	pub, sub string
+}
+
+func newMosquitto(t *testing.T, h *harness) *mosquitto {
 	programs := need.Command(t, "mosquitto_pub", "mosquitto_sub")
-	pub, sub := programs[0], programs[1]
-	h := serve(t, Config{})
-	host, port, err := net.SplitHostPort(h.addr)
+	return &mosquitto{h, programs[0], programs[1]}
+}
+
+func (m *mosquitto) command(program string, args ...string) *exec.Cmd {
+	host, port, err := net.SplitHostPort(m.h.addr)
 	if err != nil {
-		t.Fatal(err)
+		m.h.t.Fatal(err)
 	}
-	run := func(program string, args ...string) string {
-		t.Helper()
-		out, err := exec.CommandContext(t.Context(), program, append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Errorf("%s %v: %v: %s", program, args, err, out)
+	return exec.CommandContext(m.h.t.Context(), program, append([]string{"-h", host, "-p", port}, args...)...)
+}
+
+func (m *mosquitto) run(program string, args ...string) string {
+	m.h.t.Helper()
+	out, err := m.command(program, args...).CombinedOutput()
+	if err != nil {
+		m.h.t.Errorf("%s %v: %v: %s", program, args, err, out)
+	}
+	return string(out)
+}
+
+// listen starts mosquitto_sub, and returns its messages once it has subscribed.
+// There must be one that is retained: it prints nothing before the first.
+func (m *mosquitto) listen(args ...string) (*os.Process, func() string) {
+	m.h.t.Helper()
+	cmd := m.command(m.sub, append(args, "-d", "-F", "%t %r %p")...)
+	pipe, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		m.h.t.Fatal(err)
+	}
+	m.h.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(pipe)
+	next := func(wanted func(string) bool) string {
+		m.h.t.Helper()
+		for lines.Scan() {
+			if wanted(lines.Text()) {
+				return lines.Text()
+			}
 		}
-		return string(out)
+		m.h.t.Fatalf("mosquitto_sub has ended: %v", lines.Err())
+		return ""
 	}
-	next := h.watch("#")
-	for _, qos := range []string{"0", "1", "2"} {
-		run(pub, "-q", qos, "-t", "lab/temp", "-m", "21.5")
-		if got := next(); got != "lab/temp=21.5" {
-			t.Errorf("QoS %s: %s", qos, got)
-		}
-	}
-	run(pub, "-r", "-q", "1", "-t", "lab/lamp", "-m", `{"on": true}`)
-	if got := run(sub, "-q", "1", "-C", "1", "-W", "10", "-F", "%t %r %p", "-t", "lab/+"); got != "lab/lamp 1 {\"on\":true}\n" {
-		t.Errorf("the retained value is %q", got)
+	next(func(line string) bool { return strings.Contains(line, "Subscribed (mid:") })
+	return cmd.Process, func() string {
+		m.h.t.Helper()
+		return next(func(line string) bool { return strings.Contains(line, " 0 ") || strings.Contains(line, " 1 ") })
 	}
 }
 
-func FuzzPackets(f *testing.F) {
-	f.Add(helloPacket("name"))
-	f.Add(publishPacket("lab/temp", "21.5", 2, 0, 1))
-	f.Add(subscribePacket(1, "lab/#"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		in := bufio.NewReader(bytes.NewReader(data))
-		for {
-			p, err := readPacket(in, 1<<16)
-			if err != nil {
-				return
+// TestMosquitto has the clients that everybody has talk to us and through us,
+// in each version and with each QoS.
+func TestMosquitto(t *testing.T) {
+	for _, version := range []string{"mqttv31", "mqttv311", "mqttv5"} {
+		t.Run(version, func(t *testing.T) {
+			h := serve(t, Config{})
+			m := newMosquitto(t, h)
+			next := h.watch("#")
+			for _, qos := range []string{"0", "1", "2"} {
+				m.run(m.pub, "-V", version, "-q", qos, "-t", "lab/temp", "-m", "21.5")
+				m.run(m.pub, "-V", version, "-q", qos, "-t", "lab/after", "-m", qos)
+				for _, want := range []string{"lab/temp=21.5", "lab/after=" + qos} { // once
+					if got := next(); got != want {
+						t.Errorf("QoS %s: the bus has %s; want %s", qos, got, want)
+					}
+				}
 			}
-			if p.kind == connect {
-				_, _ = parseConnect(p.body)
+			m.run(m.pub, "-V", version, "-r", "-q", "1", "-t", "lab/lamp", "-m", `{"on": true}`)
+			if got := m.run(m.sub, "-V", version, "-q", "1", "-C", "1", "-W", "10", "-F", "%t %r %p", "-t", "lab/+"); got != "lab/lamp 1 {\"on\":true}\n" {
+				t.Errorf("the retained value is %q", got)
 			}
-			again := appendPacket(nil, p.kind, p.flags, p.body)
-			q, err := readPacket(bufio.NewReader(bytes.NewReader(again)), 1<<16)
-			if err != nil || q.kind != p.kind || !bytes.Equal(q.body, p.body) {
-				t.Fatalf("%v became %v: %v", p, q, err)
+			m.run(m.pub, "-V", version, "-r", "-n", "-q", "1", "-t", "lab/lamp")
+			if v, err := h.bus.Get("lab/lamp"); err == nil {
+				t.Errorf("an empty retained message left %s", v.JSON())
 			}
-		}
-	})
+		})
+	}
+}
+
+// Each message comes once, whoever publishes it and however many filters match.
+func TestMosquittoHearsOnce(t *testing.T) {
+	for _, version := range []string{"mqttv311", "mqttv5"} {
+		t.Run(version, func(t *testing.T) {
+			h := serve(t, Config{})
+			m := newMosquitto(t, h)
+			h.publish(bus.Publication{Topic: "lab/lamp", Value: bus.Text("on"), Retain: true})
+			_, next := m.listen("-V", version, "-q", "2", "-t", "lab/#", "-t", "lab/+", "-t", "lab/lamp", "-t", "$own/x")
+			h.publish(bus.Publication{Topic: "lab/b", Value: bus.Value{Bytes: []byte("\xff\x01")}})
+			m.run(m.pub, "-V", version, "-q", "1", "-t", "lab/temp", "-m", "21.5")
+			m.run(m.pub, "-V", version, "-q", "2", "-t", "$own/x", "-m", "mine")
+			h.publish(bus.Publication{Topic: "lab/lamp", Value: bus.Text("off"), Retain: true})
+			for _, want := range []string{"lab/lamp 1 on", "lab/b 0 \xff\x01", "lab/temp 0 21.5", "$own/x 0 mine", "lab/lamp 0 off"} {
+				if got := next(); got != want {
+					t.Errorf("mosquitto_sub has %q; want %q", got, want)
+				}
+			}
+		})
+	}
+}
+
+// The will of a client that is killed is published, an empty one, too.
+func TestMosquittoWill(t *testing.T) {
+	for _, version := range []string{"mqttv311", "mqttv5"} {
+		t.Run(version, func(t *testing.T) {
+			h := serve(t, Config{})
+			m := newMosquitto(t, h)
+			h.publish(bus.Publication{Topic: "hello", Value: bus.Text("you"), Retain: true})
+			next := h.watch("will/#")
+			for payload, args := range map[string][]string{
+				"gone": {"--will-payload", "gone", "--will-retain", "--will-qos", "1"}, "": nil,
+			} {
+				dying, hears := m.listen(append([]string{"-V", version, "-t", "hello", "--will-topic", "will/a"}, args...)...)
+				hears()
+				_ = dying.Kill()
+				if got := next(); got != "will/a="+payload {
+					t.Errorf("the will is %q; want %q", got, payload)
+				}
+			}
+		})
+	}
+}
+
+// What a subscription of MQTT 5 asks for (§3.8.3.1).
+func TestSubscriptionOptions(t *testing.T) {
+	h := serve(t, Config{})
+	h.publish(bus.Publication{Topic: "lab/lamp", Value: bus.Text("on"), Retain: true})
+	c := h.dial()
+	c.send(hello5("five"))
+	if p, err := readPacket(c.in); err != nil || p.kind != connack || p.body[1] != accepted {
+		t.Fatalf("CONNACK is %v, %v", p, err)
+	}
+	const noLocal, asPublished, neverRetained = 1 << 2, 1 << 3, 2 << 4
+	// The identifier of the subscription is 9.
+	c.send(appendPacket(nil, subscribe, 2, []byte{0, 1, 2, 11, 9}, prefixed("lab/#"), []byte{noLocal | asPublished | neverRetained}))
+	c.gets(suback, 0, []byte{0, 1, 0, 0})
+	c.send(appendPacket(nil, publish, 0, prefixed("lab/own"), []byte{0}, []byte("1")))
+	c.send(appendPacket(nil, pingreq, 0))
+	c.gets(pingresp, 0, nil)
+	h.publish(bus.Publication{Topic: "lab/lamp", Value: bus.Text("off"), Retain: true})
+	c.gets(publish, 1, append(prefixed("lab/lamp"), "\x02\x0b\x09off"...))
+	c.send(appendPacket(nil, subscribe, 2, []byte{0, 2, 0}, prefixed("$share/group/lab/#"), []byte{0}))
+	c.gets(suback, 0, []byte{0, 2, 0, 0x87})
 }

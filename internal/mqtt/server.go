@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 
+	broker "github.com/mochi-mqtt/server/v2"
+
 	"server22.local/appliance/internal/bus"
 )
 
@@ -20,7 +22,7 @@ type Config struct {
 	Allow func(from netip.Addr, password string) bool
 	// MaxPacket bounds a packet in bytes; 0 means 1,000,000.
 	MaxPacket int
-	// MaxClients bounds the connections; 0 means 1000.
+	// MaxClients bounds the clients; 0 means 1000.
 	MaxClients int
 	// Rate bounds the publications a second of one client, after a burst; 0
 	// means 2000, after 10,000. Who is faster is not read from meanwhile.
@@ -52,18 +54,44 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+const (
+	// strangers is how many connections there may be beyond the clients, to be
+	// told that there are too many.
+	strangers = 50
+	// unreleased bounds the messages of QoS 2 that wait for a client's PUBREL.
+	unreleased = 1000
+)
+
 // Server serves MQTT clients. Make it with New, then call Serve.
 type Server struct {
-	cfg Config
+	cfg    Config
+	broker *broker.Server // never served: it has no loops, no $SYS, no listeners
 
-	mu       sync.Mutex // guards all following fields
-	open     int
-	sessions map[string]*session // by the clients' names
+	mu   sync.Mutex // guards the following field
+	open int
 }
 
 // New returns a server that does nothing yet.
-func New(cfg Config) *Server {
-	return &Server{cfg: cfg.withDefaults(), sessions: map[string]*session{}}
+func New(cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg.withDefaults()}
+	able := broker.NewDefaultServerCapabilities()
+	able.MaximumClients = int64(s.cfg.MaxClients)
+	able.MaximumPacketSize = uint32(s.cfg.MaxPacket)
+	able.MaximumSessionExpiryInterval = 0
+	able.MaximumClientWritesPending = 1 // its queue is not used
+	able.ReceiveMaximum = unreleased
+	able.TopicAliasMaximum = 0
+	able.SharedSubAvailable = 0
+	able.Compatibilities.NoInheritedPropertiesOnAck = true
+	s.broker = broker.New(&broker.Options{
+		Capabilities: able,
+		// It would log whole packets, with passwords; sessions log how they ended.
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err := s.broker.AddHook(&hook{server: s}, nil); err != nil {
+		return nil, fmt.Errorf("setting MQTT up: %w", err)
+	}
+	return s, nil
 }
 
 // Clients is the number of connections.
@@ -108,7 +136,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 func (s *Server) admit() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open >= s.cfg.MaxClients {
+	if s.open >= s.cfg.MaxClients+strangers {
 		return false
 	}
 	s.open++
@@ -125,33 +153,11 @@ func (s *Server) release() {
 func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	c := newSession(s, conn, cancel)
-	err := c.run(ctx)
-	s.cfg.Logger.Debug("an MQTT client has ended", "client", c.hello.client, "from", conn.RemoteAddr(), "err", err)
-}
-
-// enter makes the session that of its name. Another one that has it ends
-// (§3.1.4).
-func (s *Server) enter(c *session) {
-	if c.hello.client == "" {
-		return
-	}
-	s.mu.Lock()
-	before := s.sessions[c.hello.client]
-	s.sessions[c.hello.client] = c
-	s.mu.Unlock()
-	if before != nil {
-		before.end()
-	}
-}
-
-func (s *Server) leave(c *session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sessions[c.hello.client] == c {
-		delete(s.sessions, c.hello.client)
-	}
+	c := newSession(ctx, s, conn)
+	err := c.run()
+	cancel()
+	c.end()
+	s.cfg.Logger.Debug("an MQTT client has ended", "client", c.name(), "from", conn.RemoteAddr(), "err", err)
 }

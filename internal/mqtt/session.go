@@ -5,15 +5,19 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
 
+	broker "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 	"golang.org/x/time/rate"
 
 	"server22.local/appliance/internal/bus"
-	"server22.local/appliance/realtime/history"
+	"server22.local/appliance/internal/problem"
 )
 
 const (
@@ -21,286 +25,172 @@ const (
 	helloWait = 10 * time.Second
 	// writeWait is how long a client may take to accept what is written.
 	writeWait = 30 * time.Second
-	// silence is how long a client may be silent that names no time itself.
-	silence = 10 * time.Minute
 	// maxHello bounds the first packet, of which anybody may send one.
 	maxHello = 64 << 10
 )
 
-// session is one client, for as long as its connection lives. Its packets are
-// handled in their order by one goroutine; another one writes what it
+var errHello = errors.New("the first packet is no CONNECT, or too large")
+
+// session is one client, for as long as its connection lives. It is the
+// connection that the broker reads and writes, so that its hooks find it.
+// One goroutine handles the client's packets, another writes what it
 // subscribed to.
 type session struct {
-	server *Server
-	conn   net.Conn
+	net.Conn
 	in     *bufio.Reader
-	end    context.CancelFunc
-	hello  hello
-	stream *bus.Stream
+	ctx    context.Context // the broker's hooks are given none
+	server *Server
 	limit  *rate.Limiter
-	// arrived are the identifiers of QoS 2 whose PUBREL is still to come: such a
-	// message is not published twice.
-	arrived map[uint16]bool
+	stream *bus.Stream
+	writer sync.WaitGroup
 
-	mu  sync.Mutex // held while a packet is written; guards the following field
-	old uint64     // messages up to this number were there before the last subscription
+	// Of the goroutine that handles packets.
+	client  *broker.Client // nil until it was let in
+	will    *message
+	granted []packets.Subscription // by the SUBSCRIBE at hand
+
+	mu   sync.Mutex // guards all following fields
+	subs map[string]packets.Subscription
+	old  uint64   // messages up to this number were there before the last subscription
+	own  []uint64 // messages of its own that a subscription with No Local would bring back
 }
 
-func newSession(s *Server, conn net.Conn, end context.CancelFunc) *session {
+// message is what is published.
+type message struct {
+	topic   string
+	payload []byte
+	retain  bool
+}
+
+func newSession(ctx context.Context, s *Server, conn net.Conn) *session {
 	return &session{
-		server: s, conn: conn, in: bufio.NewReader(conn), end: end,
-		limit:   rate.NewLimiter(rate.Limit(s.cfg.Rate), s.cfg.Burst),
-		arrived: map[uint16]bool{},
+		Conn: conn, in: bufio.NewReaderSize(conn, 16), ctx: ctx, server: s,
+		limit:  rate.NewLimiter(rate.Limit(s.cfg.Rate), s.cfg.Burst),
+		stream: s.cfg.Bus.NewStream(0),
+		subs:   map[string]packets.Subscription{},
 	}
 }
 
-var errBye = errors.New("the client said goodbye")
+func (c *session) Read(p []byte) (int, error) { return c.in.Read(p) }
+
+// Write bounds how long the client may take.
+func (c *session) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// SetDeadline is what the broker calls for keep-alive (§3.1.2.10), which is
+// about reading.
+func (c *session) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
 // run serves the client until one of the two sides ends.
-func (c *session) run(ctx context.Context) error {
-	if err := c.greet(); err != nil {
+func (c *session) run() (err error) {
+	// A packet that the broker's parser panics at, as a SUBSCRIBE of MQTT 5 that
+	// is cut short (v2.7.9), ends the connection that it came on.
+	defer func() {
+		if said := recover(); said != nil {
+			err = fmt.Errorf("malformed packet: %v", said)
+		}
+	}()
+	if err := c.checkHello(); err != nil {
 		return err
 	}
-	c.server.enter(c)
-	defer c.server.leave(c)
-	c.stream = c.server.cfg.Bus.NewStream(0)
-	var writer sync.WaitGroup
-	writer.Go(func() { c.forward(ctx) })
-	err := c.receive(ctx)
-	c.end()
-	c.stream.Close()
-	writer.Wait()
-	if !errors.Is(err, errBye) && c.hello.will != nil {
-		_ = c.publish(*c.hello.will) // a will that nobody takes is nobody's error
-	}
-	return err
+	return c.server.broker.EstablishConnection("", c)
 }
 
-// greet reads who the client is, and answers.
-func (c *session) greet() error {
-	if err := c.conn.SetReadDeadline(time.Now().Add(helloWait)); err != nil {
+// checkHello looks at the head of the first packet before it is believed.
+func (c *session) checkHello() error {
+	if err := c.SetReadDeadline(time.Now().Add(helloWait)); err != nil {
 		return err
 	}
-	p, err := readPacket(c.in, maxHello)
+	head, err := c.in.Peek(5) // no CONNECT is shorter
 	if err != nil {
 		return err
 	}
-	if p.kind != connect {
-		return errProtocol
+	n, size := binary.Uvarint(head[1:])
+	if head[0]>>4 != packets.Connect || size <= 0 || n > maxHello {
+		return errHello
 	}
-	c.hello, err = parseConnect(p.body)
-	if err == nil && !c.server.cfg.Allow(address(c.conn), c.hello.password) {
-		err = refusal(notAllowed)
-	}
-	if said := answer(err); said != nil {
-		err = errors.Join(err, c.write(said))
-	}
-	return err
+	return nil
 }
 
-func address(conn net.Conn) netip.Addr {
-	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+// begin is called once the client was let in.
+func (c *session) begin(client *broker.Client) {
+	c.client = client
+	c.writer.Go(func() { c.forward(client) })
+}
+
+// end ends what run began, and publishes the will of who did not say goodbye.
+func (c *session) end() {
+	c.Close()
+	c.stream.Close()
+	c.writer.Wait()
+	if c.client == nil {
+		return
+	}
+	c.forget()
+	if c.will != nil && !errors.Is(c.client.StopCause(), packets.CodeDisconnect) {
+		_ = c.publish(*c.will) // a will that nobody takes is nobody's error
+	}
+}
+
+// forget takes the client out of the broker's books after a panic.
+func (c *session) forget() {
+	clients := c.server.broker.Clients
+	if now, ok := clients.Get(c.client.ID); ok && now == c.client {
+		c.server.broker.UnsubscribeClient(c.client)
+		clients.Delete(c.client.ID)
+	}
+}
+
+func (c *session) name() string {
+	if c.client == nil {
+		return ""
+	}
+	return c.client.ID
+}
+
+func (c *session) address() netip.Addr {
+	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {
 		return netip.Addr{}
 	}
 	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
-// receive handles packets until the client goes, or does what it may not.
-func (c *session) receive(ctx context.Context) error {
-	patience := silence
-	if c.hello.keepAlive > 0 {
-		patience = c.hello.keepAlive * 3 / 2 // §3.1.2.10
-	}
-	for {
-		if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-			return err
-		}
-		p, err := readPacket(c.in, c.server.cfg.MaxPacket)
-		if err != nil {
-			return err
-		}
-		if err := c.handle(ctx, p); err != nil {
-			return err
-		}
-	}
-}
-
-func (c *session) handle(ctx context.Context, p packet) error {
-	switch p.kind {
-	case publish:
-		return c.handlePublish(ctx, p)
-	case pubrel:
-		id, err := p.body.id()
-		if err != nil {
-			return err
-		}
-		delete(c.arrived, id)
-		return c.write(short(pubcomp, id))
-	case subscribe:
-		return c.handleSubscribe(ctx, p.body)
-	case unsubscribe:
-		return c.handleUnsubscribe(p.body)
-	case pingreq:
-		return c.write(appendPacket(nil, pingresp, 0))
-	case disconnect:
-		return errBye
-	default:
-		return errProtocol
-	}
-}
-
-// maxArrived bounds the messages of QoS 2 that wait for their PUBREL.
-const maxArrived = 1000
-
-func (c *session) handlePublish(ctx context.Context, p packet) error {
-	if err := c.limit.Wait(ctx); err != nil {
-		return err
-	}
-	var m message
-	var err error
-	if m.topic, err = p.body.string(); err != nil {
-		return err
-	}
-	var id uint16
-	qos := p.flags >> 1 & 3
-	switch {
-	case qos == 3:
-		return errMalformed
-	case qos > 0:
-		if id, err = p.body.id(); err != nil {
-			return err
-		}
-	}
-	m.payload, m.retain = p.body, p.flags&1 != 0
-	if qos == 2 && c.arrived[id] {
-		return c.write(short(pubrec, id))
-	}
-	// The standard has no word for a message that is refused: what is wrong
-	// with the topic ends the connection, what the bus has no room for is lost.
-	if bus.CheckTopic(m.topic) != nil {
-		return errProtocol
-	}
-	if err := c.publish(m); err != nil {
-		c.server.cfg.Logger.Debug("an MQTT message was not taken", "client", c.hello.client, "topic", m.topic, "err", err)
-	}
-	switch qos {
-	case 1:
-		return c.write(short(puback, id))
-	case 2:
-		if len(c.arrived) >= maxArrived {
-			return errProtocol
-		}
-		c.arrived[id] = true
-		return c.write(short(pubrec, id))
-	}
-	return nil
-}
-
-// publish hands a message to the bus. A retained message without payload
-// clears the topic (§3.3.1.3).
+// publish hands a message to the bus. A retained message without payload is
+// passed on like others, and clears the topic (§3.3.1.3).
 func (c *session) publish(m message) error {
-	if m.retain && len(m.payload) == 0 {
-		return c.server.cfg.Bus.Clear(m.topic)
-	}
+	clears := m.retain && len(m.payload) == 0
 	var refused error
+	c.mu.Lock()
 	c.server.cfg.Bus.Publish(
-		bus.Publication{Topic: m.topic, Value: bus.ParseValue(m.payload), Retain: m.retain},
-		func(_ bus.Receipt, err error) { refused = err }) // at once: it is not persistent
-	return refused
-}
-
-const failed = 0x80 // in SUBACK (§3.9.3)
-
-func (c *session) handleSubscribe(ctx context.Context, b body) error {
-	id, err := b.id()
-	if err != nil {
-		return err
-	}
-	if len(b) == 0 {
-		return errProtocol
-	}
-	granted := binary.BigEndian.AppendUint16(nil, id)
-	var filters []string
-	for len(b) > 0 {
-		filter, err := b.string()
-		if err != nil {
-			return err
-		}
-		qos, err := b.byte()
-		if err != nil || qos > 2 {
-			return errMalformed
-		}
-		if bus.CheckFilter(filter) != nil {
-			granted = append(granted, failed)
-			continue
-		}
-		granted = append(granted, 0)
-		filters = append(filters, filter)
-	}
-	if err := c.write(appendPacket(nil, suback, 0, granted)); err != nil || len(filters) == 0 {
-		return err
-	}
-	c.mu.Lock()
-	c.old = c.server.cfg.Bus.Seq()
-	c.mu.Unlock()
-	// Too many is the only reason left, and it has no answer by now.
-	return c.stream.Subscribe(ctx, filters, history.Since{})
-}
-
-func (c *session) handleUnsubscribe(b body) error {
-	id, err := b.id()
-	if err != nil {
-		return err
-	}
-	var filters []string
-	for len(b) > 0 {
-		filter, err := b.string()
-		if err != nil {
-			return err
-		}
-		filters = append(filters, filter)
-	}
-	if len(filters) == 0 {
-		return errProtocol
-	}
-	c.stream.Unsubscribe(filters)
-	return c.write(short(unsuback, id))
-}
-
-// forward writes what the client subscribed to until the session ends, or the
-// client is too slow.
-func (c *session) forward(ctx context.Context) {
-	defer c.end()
-	for {
-		messages, err := c.stream.Next(ctx)
-		if err != nil {
-			return
-		}
-		c.mu.Lock()
-		old := c.old
-		c.mu.Unlock()
-		var out []byte
-		for _, m := range messages {
-			flags := byte(0)
-			if m.Retain && m.Seq <= old { // §3.3.1.3: not for those who were there already
-				flags = 1
+		bus.Publication{Topic: m.topic, Value: bus.ParseValue(m.payload), Retain: m.retain && !clears},
+		func(r bus.Receipt, err error) { // at once: it is not persistent
+			refused = err
+			if err == nil && c.comesBack(m.topic) {
+				c.own = append(c.own, r.Seq)
 			}
-			out = appendPacket(out, publish, flags, prefixed(m.Topic), m.Value.Raw())
-		}
-		if c.write(out) != nil {
-			return
-		}
+		})
+	c.mu.Unlock()
+	if refused != nil || !clears {
+		return refused
 	}
+	err := c.server.cfg.Bus.Clear(m.topic)
+	if p, ok := errors.AsType[problem.Problem](err); ok && p.Status == http.StatusNotFound {
+		return nil // somebody else was faster
+	}
+	return err
 }
 
-// write writes whole packets.
-func (c *session) write(packets []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.conn.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
-		return err
+// comesBack says that a message of its own is not wanted. c.mu is held.
+func (c *session) comesBack(topic string) bool {
+	for filter, sub := range c.subs {
+		if sub.NoLocal && bus.Match(filter, topic) {
+			return true
+		}
 	}
-	_, err := c.conn.Write(packets)
-	return err
+	return false
 }
