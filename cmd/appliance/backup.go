@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 
@@ -29,8 +30,11 @@ func newBackup(inv *invocation) *cobra.Command {
 				return inv.backup(cmd.Context(), inv.out)
 			}
 			file, err := renameio.NewPendingFile(args[0], renameio.WithPermissions(0o600))
+			if failed, ok := errors.AsType[*fs.PathError](err); ok {
+				err = failed.Err // its path is that of a temporary file
+			}
 			if err != nil {
-				return fmt.Errorf("writing the backup: %w", err)
+				return fmt.Errorf("writing %s: %w", args[0], err)
 			}
 			defer file.Cleanup()
 			if err := inv.backup(cmd.Context(), file); err != nil {

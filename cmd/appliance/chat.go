@@ -6,11 +6,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"os/user"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"server22.local/appliance/realtime/client"
 )
@@ -47,7 +49,9 @@ type conversation struct {
 	device string
 	inv    *invocation
 
-	last uint64 // of what was printed; used by one socket's callbacks only
+	// Both are used by one socket's callbacks only.
+	history bool   // print what was said before the join
+	last    uint64 // of what was printed
 }
 
 func newChat(inv *invocation) *cobra.Command {
@@ -57,8 +61,10 @@ func newChat(inv *invocation) *cobra.Command {
 		Short: "Talk in a chat room, from a terminal or a pipe",
 		Long: `Join a room (default: lobby), print what is said, and say each line of standard
 input. At the end of a pipe it leaves when everything it said is stored; on a
-terminal with Ctrl-D or Ctrl-C.`,
-		Example: "  appliance chat\n  echo 'backup done' | appliance chat --nick cron lab",
+terminal with Ctrl-D or Ctrl-C.
+
+On a terminal the last 50 messages come first; from a pipe only with --history.`,
+		Example: "  appliance chat\n  echo 'backup done' | appliance chat --nick cron lab\n  appliance chat --history lab </dev/null",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.room = "lobby"
@@ -69,7 +75,10 @@ terminal with Ctrl-D or Ctrl-C.`,
 		},
 	}
 	c.target.addFlags(cmd)
-	cmd.Flags().StringVar(&c.nick, "nick", loginName(), "your `NAME` in the room")
+	f := cmd.Flags()
+	f.StringVar(&c.nick, "nick", loginName(), "your `NAME` in the room")
+	f.BoolVar(&c.history, "history", term.IsTerminal(int(os.Stdin.Fd())), "print the last messages first, as on a terminal")
+	f.Lookup("history").DefValue = "false" // the manual is the same wherever it is written
 	return cmd
 }
 
@@ -158,6 +167,9 @@ func (c *conversation) join(ctx context.Context, socket *client.Socket) error {
 	answer, err := client.Ask[joined](ctx, socket, "join", ask)
 	if err != nil {
 		return err
+	}
+	if !c.history {
+		c.history, c.last = true, answer.Last // from here on, what a lost connection missed
 	}
 	for _, m := range answer.Messages {
 		c.print(m)
