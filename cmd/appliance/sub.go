@@ -69,8 +69,8 @@ func newSub(inv *invocation) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sub TOPIC...",
 		Short: "Print what is published on the data bus",
-		Long: `Print each value that is published on topics: strings and bytes as they are,
-everything else as JSON, one a line. + stands for one level of a topic, # for
+		Long: `Print each value that is published on topics: strings and bytes as they are
+(without control characters on a terminal), everything else as JSON, one a line. + stands for one level of a topic, # for
 all that follow. Retained values come first.
 
 --format knows {topic} {data} {seq} {time}. The connection is made again when
@@ -221,9 +221,13 @@ func (s *subscription) print(inv *invocation, m busMessage) error {
 	default:
 		format = "{data}"
 	}
-	_, err := fmt.Fprintln(inv.out, strings.NewReplacer(
+	text := strings.NewReplacer(
 		"{topic}", m.Topic, "{data}", m.text(), "{seq}", strconv.FormatUint(m.Seq, 10),
 		"{time}", time.UnixMilli(m.Time).Format(time.RFC3339Nano),
-	).Replace(format))
+	).Replace(format)
+	if inv.out.onTerminal() {
+		text = printable(text)
+	}
+	_, err := fmt.Fprintln(inv.out, text)
 	return err
 }
