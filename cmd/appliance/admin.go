@@ -29,6 +29,7 @@ func newAdminClaim(inv *invocation) *cobra.Command {
 	return &cobra.Command{
 		Use:   "claim",
 		Short: "Print the code that claims the appliance on its admin page",
+		Long:  "Print the code that claims the appliance on its admin page. It is another one\nafter each start.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var answer struct {

@@ -7,7 +7,8 @@ import (
 )
 
 func newName(inv *invocation) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "name [NEW-NAME]",
 		Short: "Print the name in use, or change it",
 		Long: `Print the name that the appliance is found by. With an argument, change it: in
@@ -21,8 +22,13 @@ the settings, and at once on the network.`,
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return inv.printJSON(map[string]string{"name": status.Name, "wanted": status.Wanted, "host": status.Host})
+			}
 			_, err = fmt.Fprintln(inv.out, status.Host)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: the name in use, the one that was asked for, the host's")
+	return cmd
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -92,6 +91,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 unhealthy,
 		newCard(), newHostname(inv), newMan(root),
 	)
 	strictArgs(root)
+	strictHelp(root)
 	return root
 }
 
@@ -101,7 +101,7 @@ func (inv *invocation) addFlags(root *cobra.Command) {
 	f.StringVar(&inv.configPath, "config", os.Getenv("APPLIANCE_CONFIG"), "read the configuration from `FILE` (default "+config.DefaultPath+")")
 	inv.flags = map[string]*string{}
 	for _, flag := range []struct{ name, path, usage string }{
-		{"name", "name", "be called `NAME`, and NAME.local on the network"},
+		{"name", "name", "call the appliance `NAME`, and NAME.local on the network"},
 		{"state", "state", "keep everything that must survive in `FOLDER`"},
 		{"listen", "http.listen", "serve on these `ADDRESSES`, as in :80,:8080"},
 		{"log-level", "log.level", "log from this `LEVEL` on: debug, info, warn or error"},
@@ -142,6 +142,23 @@ func strictArgs(cmd *cobra.Command) {
 	}
 }
 
+// strictHelp makes help for what is not there a matter of usage, too.
+func strictHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		return // cannot be: it was just made
+	}
+	help.Run = nil
+	help.RunE = func(_ *cobra.Command, args []string) error {
+		cmd, rest, err := root.Find(args)
+		if err != nil || len(rest) > 0 {
+			return wrongArgs(cmd, rest)
+		}
+		return cmd.Help()
+	}
+}
+
 // wrongArgs says what was expected in the place of args.
 func wrongArgs(cmd *cobra.Command, args []string) error {
 	path, got := cmd.CommandPath(), "nothing"
@@ -160,41 +177,4 @@ func wrongArgs(cmd *cobra.Command, args []string) error {
 		takes = "no arguments"
 	}
 	return usage(fmt.Errorf("%s takes %s, and got %s", path, takes, got), fmt.Sprintf("usage: %s", cmd.UseLine()))
-}
-
-func newVersion(inv *invocation) *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintln(inv.out, versionText())
-			return nil
-		},
-	}
-}
-
-// versionText is the version, with the commit and its date where the build
-// knows them.
-func versionText() string {
-	text := "appliance " + version
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return text
-	}
-	commit, date := commit, date
-	for _, setting := range info.Settings {
-		switch {
-		case setting.Key == "vcs.revision" && len(setting.Value) > 12 && commit == "":
-			commit = setting.Value[:12]
-		case setting.Key == "vcs.time" && date == "":
-			date = setting.Value
-		}
-	}
-	for _, more := range []string{commit, date, info.GoVersion} {
-		if more != "" {
-			text += " " + more
-		}
-	}
-	return text
 }

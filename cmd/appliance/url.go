@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +11,7 @@ import (
 )
 
 func newURL(inv *invocation) *cobra.Command {
-	var asQR, all bool
+	var asQR, all, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "url",
 		Short: "Print where the pages are open",
@@ -24,6 +25,8 @@ with an IP address, since names under .local do not open on every phone.`,
 			}
 			inv.addToken(status.URLs)
 			switch {
+			case asJSON:
+				return inv.printJSON(map[string][]string{"urls": status.URLs})
 			case asQR:
 				return inv.printQR(status)
 			case all:
@@ -36,6 +39,8 @@ with an IP address, since names under .local do not open on every phone.`,
 	}
 	cmd.Flags().BoolVar(&asQR, "qr", false, "draw a QR code, and the address below it")
 	cmd.Flags().BoolVar(&all, "all", false, "print every address, the best first")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print every address as JSON, the best first")
+	cmd.MarkFlagsMutuallyExclusive("qr", "all", "json")
 	return cmd
 }
 
@@ -48,8 +53,13 @@ func (inv *invocation) printQR(status app.Status) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(inv.out, "%s%s\n", code, url)
-	return err
+	if _, err = fmt.Fprintf(inv.out, "%s%s\n", code, url); err != nil {
+		return err
+	}
+	if strings.HasPrefix(url, "http://127.") || strings.HasPrefix(url, "http://[::1]") {
+		reportHint(inv.err, "this opens on this machine alone; connect it to a network, and let http.listen be open to it")
+	}
+	return nil
 }
 
 // addToken makes the URLs open where an access token is asked for, if this
