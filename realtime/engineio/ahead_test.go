@@ -75,6 +75,13 @@ func TestAhead(t *testing.T) {
 		comes("second", headStart)
 		r.s.Uncork()
 
+		// Who speaks has heard.
+		r.s.Send(textPacket("first"), SendOptions{Ahead: true})
+		comes("first", 0)
+		r.s.Send(textPacket("second"), SendOptions{})
+		c.say("what is new?")
+		comes("second", 0)
+
 		// At the end nothing waits.
 		r.s.Send(textPacket("first"), SendOptions{Ahead: true})
 		comes("first", 0)

@@ -17,10 +17,14 @@ type Receiver interface {
 	Closed(reason Reason, err error)
 }
 
-// beginDelivery begins a run of messages to the receiver.
+// beginDelivery begins a run of messages to the receiver. A peer that speaks
+// has its handlers: nothing need go ahead of what it is answered.
 func (s *Socket) beginDelivery() {
 	s.delivery.Lock()
-	s.Cork()
+	s.mu.Lock()
+	s.corks++
+	s.restUntil = 0
+	s.mu.Unlock()
 }
 
 // endDelivery ends a run of messages and writes what it caused.

@@ -53,7 +53,7 @@
 // handlers, loses what came in the same read; the official protocol suites do
 // both. So the answer to an upgrade (conn.head), and packets that are sent with
 // SendOptions.Ahead, end the write that they are in, and what follows waits for
-// headStart. That takes a time in the socket and, only if something does
+// headStart, or until the client says something. That takes a time in the socket and, only if something does
 // follow, a place in the list of those to be flushed late (flush.go): one timer
 // for all. Polling has no such pause, as a client takes a payload as a whole.
 //
