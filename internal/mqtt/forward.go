@@ -17,31 +17,43 @@ const (
 	retainedNever = 2
 )
 
-// subscribe begins what was granted.
+// subscribe begins what is granted, while nothing is sent.
 func (c *session) subscribe(granted []packets.Subscription) error {
-	var greeted, silent []string
+	now := c.server.cfg.Bus.Seq()
+	greeted, silent := c.sorted(granted)
+	if len(silent) > 0 {
+		if err := c.stream.Subscribe(c.ctx, silent, history.Since{Given: true, Seq: now}); err != nil {
+			return err
+		}
+	}
+	if len(greeted) > 0 {
+		if err := c.stream.Subscribe(c.ctx, greeted, history.Since{}); err != nil {
+			return err
+		}
+	}
 	c.mu.Lock()
-	c.old = c.server.cfg.Bus.Seq()
-	now := history.Since{Given: true, Seq: c.old}
+	defer c.mu.Unlock()
+	c.old = now
 	for _, sub := range granted {
-		_, existed := c.subs[sub.Filter]
 		c.subs[sub.Filter] = sub
+	}
+	return nil
+}
+
+// sorted tells the filters that begin with what is retained from those that do
+// not.
+func (c *session) sorted(subs []packets.Subscription) (greeted, silent []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, sub := range subs {
+		_, existed := c.subs[sub.Filter]
 		if sub.RetainHandling == retainedNever || sub.RetainHandling == retainedIfNew && existed {
 			silent = append(silent, sub.Filter)
 			continue
 		}
 		greeted = append(greeted, sub.Filter)
 	}
-	c.mu.Unlock()
-	if len(silent) > 0 {
-		if err := c.stream.Subscribe(c.ctx, silent, now); err != nil {
-			return err
-		}
-	}
-	if len(greeted) == 0 {
-		return nil
-	}
-	return c.stream.Subscribe(c.ctx, greeted, history.Since{})
+	return greeted, silent
 }
 
 func (c *session) unsubscribe(gone []packets.Subscription) {
@@ -64,18 +76,27 @@ func (c *session) forward(client *broker.Client) {
 		if err != nil {
 			return
 		}
-		for _, m := range messages {
-			packet, wanted := c.outgoing(m)
-			if !wanted {
-				continue
-			}
-			// A packet larger than the client takes is as good as sent (MQTT 5
-			// §3.1.2.11.4).
-			if err := client.WritePacket(packet); err != nil && !errors.Is(err, packets.ErrPacketTooLarge) {
-				return
-			}
+		if c.send(client, messages) != nil {
+			return
 		}
 	}
+}
+
+func (c *session) send(client *broker.Client, messages []*bus.Message) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	for _, m := range messages {
+		packet, wanted := c.outgoing(m)
+		if !wanted {
+			continue
+		}
+		// A packet larger than the client takes is as good as sent (MQTT 5
+		// §3.1.2.11.4).
+		if err := client.WritePacket(packet); err != nil && !errors.Is(err, packets.ErrPacketTooLarge) {
+			return err
+		}
+	}
+	return nil
 }
 
 // outgoing is the packet that a message makes for this client, if it is to

@@ -96,29 +96,35 @@ func (h *hook) OnSubscribe(_ *broker.Client, pk packets.Packet) packets.Packet {
 	return pk
 }
 
-// OnSubscribed remembers what was granted until SUBACK is written.
+// OnSubscribed begins what is granted, and holds back what it brings until
+// SUBACK is written. What the bus has no room for is not granted.
 func (h *hook) OnSubscribed(cl *broker.Client, pk packets.Packet, codes []byte) {
-	c := sessionOf(cl)
-	c.granted = nil
+	var granted []packets.Subscription
 	for i, sub := range pk.Filters {
 		if codes[i] == packets.CodeGrantedQos0.Code {
-			c.granted = append(c.granted, sub)
+			granted = append(granted, sub)
+		}
+	}
+	c := sessionOf(cl)
+	c.hold()
+	if err := c.subscribe(granted); err != nil {
+		h.server.cfg.Logger.Debug("an MQTT client's subscription fails", "client", cl.ID, "err", err)
+		for i := range codes {
+			codes[i] = noRoom(cl.Properties.ProtocolVersion)
 		}
 	}
 }
 
-// OnPacketProcessed begins what SUBACK granted. Too many is the only reason
-// left not to, and it has no answer by now.
-func (h *hook) OnPacketProcessed(cl *broker.Client, pk packets.Packet, err error) {
-	if pk.FixedHeader.Type != packets.Subscribe || err != nil {
-		return
+// noRoom is what SUBACK says of a subscription too many.
+func noRoom(version byte) byte {
+	if version < 5 {
+		return packets.ErrUnspecifiedError.Code // the only one (MQTT 3.1.1 §3.9.3)
 	}
-	c := sessionOf(cl)
-	if err := c.subscribe(c.granted); err != nil {
-		h.server.cfg.Logger.Debug("an MQTT client's subscription fails", "client", cl.ID, "err", err)
-		c.Close()
-	}
+	return packets.ErrQuotaExceeded.Code
 }
+
+// OnPacketProcessed comes behind SUBACK.
+func (h *hook) OnPacketProcessed(cl *broker.Client, _ packets.Packet, _ error) { sessionOf(cl).letGo() }
 
 // OnUnsubscribed ends subscriptions.
 func (h *hook) OnUnsubscribed(cl *broker.Client, pk packets.Packet) {

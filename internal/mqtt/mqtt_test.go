@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -183,9 +184,13 @@ func TestRetained(t *testing.T) {
 	b.send(subscribePacket(2, "lab/#"))
 	b.gets(suback, 0, []byte{0, 2, 0})
 	b.gets(publish, 1, append(prefixed("lab/lamp"), "on"...))
-	b.send(publishPacket("lab/lamp", "", 1))
-	b.send(appendPacket(nil, pingreq, 0))
-	b.gets(pingresp, 0, nil)
+	c := h.connected("c")
+	c.send(publishPacket("lab/lamp", "", 1))
+	c.send(appendPacket(nil, pingreq, 0))
+	c.gets(pingresp, 0, nil)
+	for _, subscriber := range []*client{a, b} {
+		subscriber.gets(publish, 0, prefixed("lab/lamp"))
+	}
 	if m, err := h.bus.Get("lab/lamp"); err == nil {
 		t.Errorf("an empty retained message left %s", m.JSON())
 	}
@@ -339,6 +344,14 @@ func TestRefusals(t *testing.T) {
 	c := h.connected("old")
 	c.send(publishPacket("lab/"+strings.Repeat("x", 600), "1", 2, 0, 1)) // MQTT 3.1.1 has no word for it
 	c.ends()
+
+	c = h.connected("greedy")
+	var filters []string
+	for n := range 300 {
+		filters = append(filters, fmt.Sprint("lab/", n))
+	}
+	c.send(subscribePacket(1, filters...))
+	c.gets(suback, 0, append([]byte{0, 1}, bytes.Repeat([]byte{failed}, len(filters))...))
 
 	c = h.dial()
 	c.send(hello5("new"))

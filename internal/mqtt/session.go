@@ -47,7 +47,9 @@ type session struct {
 	// Of the goroutine that handles packets.
 	client  *broker.Client // nil until it was let in
 	will    *message
-	granted []packets.Subscription // by the SUBSCRIBE at hand
+	holding bool // sending
+
+	sending sync.Mutex // held while the other goroutine writes, or must not
 
 	mu   sync.Mutex // guards all following fields
 	subs map[string]packets.Subscription
@@ -125,6 +127,7 @@ func (c *session) begin(client *broker.Client) {
 // end ends what run began, and publishes the will of who did not say goodbye.
 func (c *session) end() {
 	c.Close()
+	c.letGo()
 	c.stream.Close()
 	c.writer.Wait()
 	if c.client == nil {
@@ -133,6 +136,19 @@ func (c *session) end() {
 	c.forget()
 	if c.will != nil && !errors.Is(c.client.StopCause(), packets.CodeDisconnect) {
 		_ = c.publish(*c.will) // a will that nobody takes is nobody's error
+	}
+}
+
+// hold keeps what the client subscribed to from being written until letGo.
+func (c *session) hold() {
+	c.sending.Lock()
+	c.holding = true
+}
+
+func (c *session) letGo() {
+	if c.holding {
+		c.holding = false
+		c.sending.Unlock()
 	}
 }
 
