@@ -53,6 +53,15 @@ play(async ({ person }) => {
     await page.waitForSelector(".now .big:text-is('30')");
   });
 
+  await check("numbers are rounded for the eye, and kept", async () => {
+    await publish("lab/exact", 22.99622855368586);
+    await shows(page, "lab/exact", 22.9962);
+    await page.click(node("lab/exact"));
+    await page.click(".history summary");
+    await page.waitForSelector(".history td:text-is('22.99622855368586')");
+    await page.click(node("lab/temp"));
+  });
+
   await check("fields of an object are plotted, each with its switch", async () => {
     for (let i = 0; i < 4; i++) await publish("lab/climate", { temperature: 20 + i, wind: { speed: i } });
     await page.click(node("lab/climate"));
@@ -118,7 +127,7 @@ play(async ({ person }) => {
 
   await check("filters", async () => {
     await page.fill(".tools input", "lab/+");
-    await until("only lab", async () => (await page.$$eval(".node[data-path]", (all) => all.map((n) => n.dataset.path))).join() === "lab,lab/climate,lab/lamp,lab/temp");
+    await until("only lab", async () => (await page.$$eval(".node[data-path]", (all) => all.map((n) => n.dataset.path))).join() === "lab,lab/climate,lab/exact,lab/lamp,lab/temp");
     await page.fill(".tools input", "climate");
     await until("only climate", async () => (await page.$$eval(".node[data-path]", (all) => all.map((n) => n.dataset.path))).join() === "lab,lab/climate");
     await page.fill(".tools input", "");

@@ -52,5 +52,13 @@ play(async ({ person }) => {
     await small.waitForSelector(".ways");
     await fits(small);
     await accessible(small);
+    assert(!(await small.isVisible("#link .text")), "a connection needs no words");
+    await ask("cut");
+    await small.waitForSelector("#link button .text", { state: "visible" });
+    await fits(small);
+    await accessible(small);
+    await ask("heal");
+    await small.click("#link button");
+    await small.waitForSelector("#link .text", { state: "hidden" });
   });
 });

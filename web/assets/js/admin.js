@@ -71,7 +71,7 @@ const Device = view(() => {
     <h2>Condition</h2>
     ${it.conditions?.length ? html`<${Conditions} list=${it.conditions} />` : html`<p class="row soft"><i class="dot good" /> Nothing is wrong.</p>`}
     <dl class="facts"><div><dt>Version</dt><dd>${it.version}</dd></div><div><dt>Up for</dt><dd>${span(it.uptime)}</dd></div>
-      ${it.clients !== undefined && html`<div><dt>Connections</dt><dd>${it.clients}</dd></div>`}
+      ${it.clients !== undefined && html`<div><dt>Realtime clients</dt><dd>${it.clients}</dd></div>`}
       ${it.store && html`<div><dt>Kept on disk</dt><dd>${bytes(it.store.used)} of ${bytes(it.store.max)}<progress max=${it.store.max} value=${it.store.used} aria-label="Disk" /></dd></div>`}</dl>
     <h2>Password</h2>
     <form class="row end" onSubmit=${form((fields) => api("admin/password", "POST", fields), "The password is changed; other sessions have ended.")}>

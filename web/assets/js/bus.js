@@ -4,7 +4,7 @@ import { ask } from "./live.js";
 import { link } from "./link.js";
 import { publishing, watching } from "./lines.js";
 import { colour, csv, label, Plot, Spark, under } from "./plot.js";
-import { filter, flow, fold, folded, history, number, numbers, paused, print, resume, root, rows, shape, socket, topics, waiting } from "./topics.js";
+import { filter, flow, fold, folded, history, number, numbers, paused, print, resume, root, rounded, rows, shape, socket, topics, waiting } from "./topics.js";
 
 const chosen = signal(null); // the topic that is looked at
 const pins = signal([]); // series that stay on the plot: {topic, path}
@@ -91,7 +91,7 @@ const Pointed = view(() => under.value && time(under.value[0] * 1000));
 
 // A series' name and colour, its value under the pointer or now, and a switch.
 const Legend = view(({ s, name, at, flip }) => html`<label class="row" style=${{ "accent-color": colour(at) }}><input type="checkbox" checked=${at >= 0} onChange=${flip} />
-  ${name} <b class="num">${at >= 0 && (under.value ? under.value[at + 1] : number(topics.get(s.topic).last.data, s.path))}</b></label>`);
+  ${name} <b class="num">${at >= 0 && rounded(under.value ? under.value[at + 1] : number(topics.get(s.topic).last.data, s.path))}</b></label>`);
 
 const Series = view(({ topic }) => {
   topic.seen.value;
@@ -122,7 +122,7 @@ const History = view(({ topic }) => {
   const newest = topic.values.slice(-50).reverse();
   return html`<details class="history"><summary>History (${topic.values.length})</summary>
     <div class="scroll" tabindex="0" role="region" aria-label="History"><table><thead><tr><th>Time</th><th>Seq</th><th>Value</th></tr></thead>
-    <tbody>${newest.map((v) => html`<tr key=${v.seq}><td class="num soft">${time(v.time)}</td><td class="num soft">${v.seq}</td><td class="mono">${print(v.data)}</td></tr>`)}</tbody></table></div></details>`;
+    <tbody>${newest.map((v) => html`<tr key=${v.seq}><td class="num soft">${time(v.time)}</td><td class="num soft">${v.seq}</td><td class="mono">${print(v.data, 0, { exact: true })}</td></tr>`)}</tbody></table></div></details>`;
 });
 
 const Lines = view(({ lines }) => html`<div class="lines">
@@ -141,7 +141,7 @@ const Now = view(({ topic }) => {
   return html`<div class="now card">
     <pre tabindex="0" class=${text.length < 24 ? "big" : ""} aria-label="Value">${text}</pre>
     <div class="row soft small num"><span>seq ${seq}</span><span>${time(at)}</span><span>${topic.seen.value} seen</span>${topic.rate.value > .05 && html`<span>${rate(topic.rate.value)}</span>`}${topic.stale.value && html`<span class="warn">silent for ${span((Date.now() - topic.at) / 1000)}</span>`}
-      <span class="grow" />${topic.retained && html`<button type="button" class="plain small" onClick=${clear}>Clear retained</button>`}<${Copy} text=${text} /></div></div>`;
+      <span class="grow" />${topic.retained && html`<button type="button" class="plain small" onClick=${clear}>Clear retained</button>`}<${Copy} text=${print(data, 2, { exact: true })} /></div></div>`;
 });
 
 const Detail = view(() => {

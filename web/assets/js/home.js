@@ -32,7 +32,7 @@ const Device = ({ it }) => html`<section class="card" aria-labelledby="device">
   <${Reserve} it=${it} />
   <p class="small soft facts">
     <span>Version ${it.version}</span><span>up ${span(it.uptime)}</span>
-    ${it.clients !== undefined && html`<span>${it.clients} connected</span>`}
+    ${it.clients > 0 && html`<span>${it.clients} connected</span>`}
     ${it.store && html`<span>${bytes(it.store.used)} of ${bytes(it.store.max)} kept</span>`}
     ${it.clock === false && html`<span class="warn">the clock was never set</span>`}
   </p></section>`;

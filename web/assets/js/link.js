@@ -23,4 +23,7 @@ const Pill = view(() => {
 });
 
 show(Pill, "link");
-effect(() => { document.body.dataset.link = link.value; });
+effect(() => {
+  document.body.dataset.link = link.value;
+  if (link.value !== "connecting") document.body.classList.toggle("lost", link.value !== "connected");
+});

@@ -1,5 +1,5 @@
 // Plots: small ones as SVG, big ones by uPlot, which loads when first wanted.
-import { Component, effect, html, signal } from "./ui.js";
+import { Component, clock, effect, html, signal } from "./ui.js";
 import { number, numbers, topics } from "./topics.js";
 
 const redraw = 100; // milliseconds between two drawings, at least
@@ -39,6 +39,13 @@ const points = ({ topic, path }) => {
 
 // under is what the pointer is at: the time and a value for each series.
 export const under = signal(null);
+
+// ticks names the times of an axis as its reader's language does, midnight by its day.
+const ticks = (plot, times, axis, space, step) => times.map((t) => {
+  const at = new Date(t * 1000);
+  if (at.getTime() === new Date(at).setHours(0, 0, 0, 0)) return at.toLocaleDateString([], { day: "numeric", month: "short" });
+  return step < 60 ? at.toLocaleTimeString([], { timeStyle: "medium" }) : clock(at);
+});
 
 export const label = ({ topic, path }) => (path ? `${topic} ${path}` : topic);
 export const colour = (i) => `oklch(${matchMedia("(prefers-color-scheme: dark)").matches ? "78% .13" : "55% .14"} ${(175 + i * 67) % 360})`;
@@ -81,7 +88,7 @@ export class Plot extends Component {
     this.plot = new this.library({
       ...this.room(),
       series: [{}, ...this.props.series.map((s, i) => ({ label: label(s), stroke: colour(i), width: 2, spanGaps: true, points: { show: false } }))],
-      axes: [axis, { ...axis, size: 56 }],
+      axes: [{ ...axis, size: 32, space: 90, values: ticks }, { ...axis, size: 56 }],
       cursor: { y: false },
       legend: { show: false },
       hooks: { setCursor: [({ cursor: { idx }, data }) => { under.value = idx == null ? null : data.map((column) => column[idx]); }] },

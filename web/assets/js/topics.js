@@ -166,12 +166,16 @@ export function number(data, path) {
   return typeof data === "number" ? data : typeof data === "boolean" ? +data : undefined;
 }
 
-// print writes a value for people: JSON, a string bare, bytes as hex.
-export function print(data, indent) {
+// rounded is a number as people read it.
+export const rounded = (v) => (typeof v !== "number" || Number.isInteger(v) ? v : +v.toPrecision(Math.abs(v) < 1e5 ? 6 : 9));
+
+// print writes a value for people: JSON, numbers rounded unless exact, a string
+// bare, bytes as hex.
+export function print(data, indent, { exact } = {}) {
   if (typeof data === "string") return data;
   if (data instanceof ArrayBuffer) {
     const some = [...new Uint8Array(data, 0, Math.min(data.byteLength, 64))].map((b) => b.toString(16).padStart(2, "0")).join(" ");
     return `${data.byteLength} bytes: ${some}${data.byteLength > 64 ? " …" : ""}`;
   }
-  return JSON.stringify(data, null, indent);
+  return JSON.stringify(data, (_, v) => (exact ? v : rounded(v)), indent);
 }
