@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -213,6 +214,23 @@ func TestJournalFields(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// netcfg and discovery learn by a timerfd that the machine has slept; where it
+// is denied they do without, silently.
+func TestUnitsAllowTimerfd(t *testing.T) {
+	for _, unit := range []string{"appliance.service", "appliance-net.service"} {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			denied, ok := strings.CutPrefix(line, "SystemCallFilter=~")
+			if ok && slices.Contains(strings.Fields(denied), "@timer") {
+				t.Errorf("%s denies @timer, and timerfd_create with it", unit)
+			}
+		}
 	}
 }
 
