@@ -111,14 +111,15 @@ func (b *Box) Record(kind, text string, more map[string]string) {
 		b.log.Error("black box: an event that is no JSON", "kind", kind, "err", err)
 		return
 	}
+	urgent := kind == KindStart || kind == KindStop
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.pending.Len()+len(line) > maxPending {
+	if !urgent && b.pending.Len()+len(line) > maxPending {
 		b.dropped++
 		return
 	}
 	b.pending.Write(append(line, '\n'))
-	if kind == KindStart || kind == KindStop {
+	if urgent {
 		b.flush()
 		return
 	}

@@ -150,6 +150,22 @@ func TestTheBoxIsBoundedAndKeepsTheNewest(t *testing.T) {
 	}
 }
 
+// A stop that a storm swallowed would be an unclean end at the next start.
+func TestAStormDoesNotSwallowTheStop(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, dir)
+	for range 10_000 {
+		b.Record("network", "flap", nil)
+	}
+	b.Record(KindStop, "", nil)
+	if err := b.close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := kinds(t, dir); !slices.Contains(got, KindStop) {
+		t.Errorf("the stop is not among %d events", len(got))
+	}
+}
+
 func TestAStormIsCounted(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, dir)
