@@ -21,7 +21,7 @@ system=$(lsblk -nso NAME,TYPE "$(findmnt -nvo SOURCE /)" 2>/dev/null | awk '$2 =
 
 size=$(xz --robot --list "$image" | awk '$1 == "totals" { print $5 }')
 room=$(blockdev --getsize64 "$device")
-[ "$room" -ge "$size" ] || die "$device has $((room >> 20)) MiB, the image needs $((size >> 20))" "take a larger card (8 GB or more)"
+[ "$room" -ge "$size" ] || die "$device has $((room >> 20)) MiB, the image needs $((size >> 20))" "take a larger card (4 GB or more)"
 if [ -e "$image.sha256" ]; then
   (cd "$(dirname "$image")" && sha256sum --quiet -c "$(basename "$image").sha256") || die "$image is damaged" "run: make image"
 fi

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The card's root file system from Debian packages: dist/cache/root-arm64.tar,
-# with kernel, firmware and initrd beside it in dist/cache/boot/. Cached until
-# this file changes. Needs root, mmdebstrap, qemu-user-static, zstd, cpio.
+# with kernel and firmware unpacked in dist/cache/extra/ and the initrd in
+# dist/cache/boot/. Cached until this file or initrd.sh changes. Needs root, mmdebstrap, qemu-user-static, zstd, cpio.
 #
 # The kernel's package is unpacked, not installed: its hooks would run
-# initramfs-tools under emulation for ten minutes, for an initrd that card.sh
-# makes natively in one second.
+# initramfs-tools under emulation for ten minutes, for an initrd that
+# initrd.sh makes natively in one second.
 source "$(dirname "${BASH_SOURCE[0]}")/release.sh"
 
 suite=trixie

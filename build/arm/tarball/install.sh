@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the appliance on a system with systemd and without dpkg, or removes
-# it again: sudo ./install.sh [--uninstall]. Settings and data are kept.
+# Installs the appliance on a system with systemd and without dpkg, over an
+# older one too, or removes it again: sudo ./install.sh [--uninstall]. Settings
+# and data are kept.
 set -eu
 cd "$(dirname "$0")"
 units="appliance.service appliance-net.service appliance.socket appliance-hostname.service"
@@ -15,6 +16,9 @@ if [ "${1:-}" = --uninstall ]; then
   systemctl disable --now $units || true
   for u in $units; do rm -f "/etc/systemd/system/$u"; done
   rm -f /usr/bin/appliance /etc/sysusers.d/appliance.conf /etc/tmpfiles.d/appliance.conf /etc/sysctl.d/60-appliance.conf /etc/polkit-1/rules.d/60-appliance.rules
+  # What tmpfiles.d made points at files that are gone.
+  rm -f /run/issue.d/50-appliance.issue
+  [ "$(readlink /etc/resolv.conf)" != /run/appliance-net/resolv.conf ] || rm -f /etc/resolv.conf
   systemctl daemon-reload
   echo "Removed. /etc/appliance and /var/lib/appliance are kept."
   exit 0
@@ -32,5 +36,7 @@ mkdir -p /etc/appliance
 systemd-sysusers appliance.conf
 systemd-tmpfiles --create appliance.conf || true
 systemctl daemon-reload
-systemctl enable --now appliance.service
+systemctl enable appliance.service
+# Starts them, or has those that run become the new version.
+systemctl restart appliance-net.service appliance.service
 /usr/bin/appliance status || true
