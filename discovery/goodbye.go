@@ -38,9 +38,9 @@ func (r *record) withdrawable() bool {
 
 // withdraw says goodbye for those old records that the link has no more. Those
 // of a name that was lost to another host are not live, and may be the new
-// owner's too. Where a unique record takes the place of another, its announcement does that
-// (§8.4); but an address that was told within the last second would survive
-// it, and an address that is wrong does most harm.
+// owner's too. Where a unique record takes the place of another, its
+// announcement does that (§8.4); but an address that was told within the last
+// second would survive it, and an address that is wrong does most harm.
 func (l *link) withdraw(now time.Time, old zone) {
 	var list []*record
 	for _, set := range old {

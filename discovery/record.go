@@ -91,6 +91,10 @@ func (r *record) class() uint16 {
 	return wire.ClassIN
 }
 
+// told is the class and the TTL that it is written with, but for goodbyes and
+// legacy answers.
+func (r *record) told() (class uint16, ttl uint32) { return r.class(), r.ttl }
+
 // A zone is a link's records by folded name.
 type zone map[wire.Name][]*record
 

@@ -88,8 +88,8 @@ func (l *link) reply(to asker, records []*record) {
 		l.e.out.SetID(to.id)
 		l.sendTo(to)
 	}
-	l.begin(wire.Answer, list, func(r *record) (uint16, uint32) { return r.class(), r.ttl }, send)
-	l.add(l.additionals(list), func(r *record) (uint16, uint32) { return r.class(), r.ttl })
+	l.begin(wire.Answer, list, (*record).told, send)
+	l.add(l.additionals(list), (*record).told)
 	send()
 }
 

@@ -152,11 +152,11 @@ func (r *Responder) SetAliases(aliases ...Alias) error {
 		if err := a.validate(); err != nil {
 			return err
 		}
-		if folded := strings.ToLower(a.Name); seen[folded] {
+		folded := strings.ToLower(a.Name)
+		if seen[folded] {
 			return fmt.Errorf("alias %q: %w: it is there twice", a.Name, ErrInvalid)
-		} else {
-			seen[folded] = true
 		}
+		seen[folded] = true
 	}
 	r.change(func(want *desired) { want.aliases = slices.Clone(aliases) })
 	return nil

@@ -38,14 +38,14 @@ func (l *link) sent(err error) {
 // multicast sends records to the group, with what their receivers will ask for
 // next.
 func (l *link) multicast(now time.Time, answers []*record) {
-	l.begin(wire.Answer, answers, func(r *record) (uint16, uint32) { return r.class(), r.ttl }, func() { l.transmit(now) })
+	l.begin(wire.Answer, answers, (*record).told, func() { l.transmit(now) })
 	for _, r := range answers {
 		r.sent, r.due = now, time.Time{}
 	}
 	more := slices.DeleteFunc(l.additionals(answers), func(r *record) bool {
 		return l.lastSent(r).Add(rateLimit).After(now) // §6 counts these too
 	})
-	for _, r := range l.add(more, func(r *record) (uint16, uint32) { return r.class(), r.ttl }) {
+	for _, r := range l.add(more, (*record).told) {
 		r.sent, r.due = now, time.Time{}
 	}
 	if !l.e.out.Empty() {

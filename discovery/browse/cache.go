@@ -207,11 +207,9 @@ func jitter(r *record, life time.Duration) time.Duration {
 	return time.Duration(seed.Int64N(int64(life/50) + 1))
 }
 
-// expire forgets what is over, and says whether that was anything.
-func (c *cache) expire(now time.Time) bool {
-	changed := false
+// expire forgets what is over.
+func (c *cache) expire(now time.Time) {
 	for key, set := range c.sets {
-		n := len(set)
 		set = slices.DeleteFunc(set, func(r *record) bool {
 			over := !r.expires.After(now) || r.doubts >= minDoubts && !r.doomed.After(now)
 			if over {
@@ -219,13 +217,11 @@ func (c *cache) expire(now time.Time) bool {
 			}
 			return over
 		})
-		changed = changed || len(set) < n
 		c.sets[key] = set
 		if len(set) == 0 {
 			delete(c.sets, key)
 		}
 	}
-	return changed
 }
 
 // forget drops what is known of an interface.

@@ -35,9 +35,9 @@ type Sighting struct {
 }
 
 // Seen asks on one interface for a service of a host, whose name is one label,
-// by means that have no code in common with the responder of package discovery. It returns what
-// came in each family in which the interface has an address, at once if all
-// have an answer, and else when the context ends.
+// by means that have no code in common with the responder of package discovery.
+// It returns what came in each family in which the interface has an address, at
+// once if all have an answer, and else when the context ends.
 func Seen(ctx context.Context, ifi discovery.Interface, host, typ string) []Sighting {
 	var sightings []Sighting
 	var traffic []zeroconf.IPType

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"server22.local/appliance/discovery"
 )
 
@@ -157,17 +159,27 @@ func (l *link) reply(b []byte, from netip.Addr) []byte {
 		}
 		return nil
 	}
+	response := l.respond(query)
+	if response == nil {
+		return nil
+	}
+	packet, err := datagram(query, response)
+	if err != nil {
+		l.log.Debug("an answer was not composed", "err", err)
+	}
+	return packet
+}
+
+// respond composes the response to a query as the name stands on the link, nil
+// if there is none: who has lost the name is silent (RFC 4795 §4.1).
+func (l *link) respond(query *dns.Msg) *dns.Msg {
 	phase := l.state().Phase
 	response := l.zone.answer(query)
 	if response == nil || phase == Conflict {
 		return nil
 	}
 	response.RecursionDesired = phase == Checking // the T bit
-	packet, err := datagram(query, response)
-	if err != nil {
-		l.log.Debug("an answer was not composed", "err", err)
-	}
-	return packet
+	return response
 }
 
 // doubt has the name checked again: a client heard of two hosts that have it

@@ -95,12 +95,10 @@ func (l *link) replyTCP(b []byte) []byte {
 	if !ok || conflictBit(query) {
 		return nil
 	}
-	phase := l.state().Phase
-	response := l.zone.answer(query)
-	if response == nil || phase == Conflict {
+	response := l.respond(query)
+	if response == nil {
 		return nil
 	}
-	response.RecursionDesired = phase == Checking
 	packet, err := response.Pack()
 	if err != nil || len(packet) > 0xffff {
 		return nil

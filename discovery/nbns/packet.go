@@ -3,6 +3,7 @@ package nbns
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -47,7 +48,7 @@ func reply(packet []byte, name string, addresses []netip.Addr) []byte {
 	}
 	own := strings.EqualFold(asked, name)
 	switch {
-	case typ == typeName && own && strings.IndexByte(string(suffixes), suffix) >= 0:
+	case typ == typeName && own && slices.Contains(suffixes, suffix):
 		return record(packet, encoded, typ, ttl, locations(addresses))
 	case typ == typeStatus && (own || asked == "*"):
 		return record(packet, encoded, typ, 0, status(name))
