@@ -58,7 +58,7 @@ func fqdnBytes(name string) []byte {
 // fqdnOption reads the name from a server's FQDN option, "" if there is none
 // that is valid.
 func fqdnOption(o dhcpv4.Options) string {
-	b, _ := option(o, optFQDN)
+	b := o[optFQDN]
 	if len(b) < 4 {
 		return ""
 	}

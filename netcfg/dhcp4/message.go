@@ -149,7 +149,7 @@ func parseAnswer(data []byte, mac [6]byte) (answer, error) {
 	if m.OpCode != dhcpv4.OpcodeBootReply || m.HWType != 1 || len(m.ClientHWAddr) != 6 || [6]byte(m.ClientHWAddr) != mac {
 		return answer{}, errors.New("not an answer to this client")
 	}
-	kind, _ := option(m.Options, optMessageType)
+	kind := m.Options[optMessageType]
 	if len(kind) != 1 {
 		return answer{}, errors.New("no message type")
 	}
@@ -176,7 +176,7 @@ const (
 // order, where the server had too many (RFC 2131 §4.1).
 func readOverload(o dhcpv4.Options, message []byte) error {
 	const inFile, inSname = 1, 2
-	overload, ok := option(o, optOverload)
+	overload, ok := o[optOverload]
 	if !ok || len(overload) != 1 {
 		return nil
 	}

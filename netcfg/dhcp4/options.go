@@ -53,15 +53,9 @@ const (
 	maxSearch = 6 // as resolv.conf(5) once had it; 256 characters in all
 )
 
-// option returns the bytes of an option, and false if it is missing.
-func option(o dhcpv4.Options, code uint8) ([]byte, bool) {
-	b, ok := o[code]
-	return b, ok
-}
-
 // addrOption reads an option of exactly one address.
 func addrOption(o dhcpv4.Options, code uint8) (netip.Addr, bool) {
-	b, ok := option(o, code)
+	b, ok := o[code]
 	if !ok || len(b) != 4 {
 		return netip.Addr{}, false
 	}
@@ -71,7 +65,7 @@ func addrOption(o dhcpv4.Options, code uint8) (netip.Addr, bool) {
 // addrsOption reads an option of one or more addresses and leaves out those
 // that cannot be a host's. An option of a wrong length says nothing.
 func addrsOption(o dhcpv4.Options, code uint8) []netip.Addr {
-	b, _ := option(o, code)
+	b := o[code]
 	if len(b)%4 != 0 {
 		return nil
 	}
@@ -92,7 +86,7 @@ func isHost(addr netip.Addr) bool {
 
 // durationOption reads an option of seconds in 32 bits. All ones is Forever.
 func durationOption(o dhcpv4.Options, code uint8) (time.Duration, bool) {
-	b, ok := option(o, code)
+	b, ok := o[code]
 	if !ok || len(b) != 4 {
 		return 0, false
 	}
@@ -105,7 +99,7 @@ func durationOption(o dhcpv4.Options, code uint8) (time.Duration, bool) {
 
 // maskOption reads the subnet mask as a prefix length; it must be contiguous.
 func maskOption(o dhcpv4.Options) (bits int, ok bool) {
-	b, ok := option(o, optSubnetMask)
+	b, ok := o[optSubnetMask]
 	if !ok || len(b) != 4 {
 		return 0, false
 	}
@@ -120,7 +114,7 @@ func maskOption(o dhcpv4.Options) (bits int, ok bool) {
 // mtuOption reads the link's MTU; RFC 2132 §5.1 allows none under 68, and IPv4
 // hosts need not work with less than 576.
 func mtuOption(o dhcpv4.Options) int {
-	b, _ := option(o, optMTU)
+	b := o[optMTU]
 	if len(b) != 2 {
 		return 0
 	}
@@ -133,7 +127,7 @@ func mtuOption(o dhcpv4.Options) int {
 // nameOption reads a host or domain name. Anything that is not one says
 // nothing: it would end up in files and on consoles.
 func nameOption(o dhcpv4.Options, code uint8) string {
-	b, _ := option(o, code)
+	b := o[code]
 	name := strings.TrimSuffix(strings.TrimRight(string(b), "\x00"), ".")
 	if !validName(name) {
 		return ""
@@ -161,7 +155,7 @@ func notInLabel(c rune) bool {
 // searchOption reads the search list: DNS names, compressed by pointers into
 // the option itself (RFC 3397 §2). The list ends at the first that is broken.
 func searchOption(o dhcpv4.Options) []string {
-	b, _ := option(o, optDomainSearch)
+	b := o[optDomainSearch]
 	var list []string
 	total := 0
 	for at := 0; at < len(b) && len(list) < maxSearch; {
@@ -211,7 +205,7 @@ func dnsName(b []byte, at int) (name string, next int, ok bool) {
 // routesOption reads classless static routes (RFC 3442). One that is broken
 // makes all of them void, since what follows it cannot be trusted.
 func routesOption(o dhcpv4.Options) []Route {
-	b, _ := option(o, optStaticRoutes)
+	b := o[optStaticRoutes]
 	var routes []Route
 	for len(b) > 0 && len(routes) < maxRoutes {
 		bits := int(b[0])
@@ -240,7 +234,7 @@ func routesOption(o dhcpv4.Options) []Route {
 
 // urlOption reads the address of a captive portal's API (RFC 8910).
 func urlOption(o dhcpv4.Options) string {
-	b, _ := option(o, optCaptivePortal)
+	b := o[optCaptivePortal]
 	text := strings.TrimRight(string(b), "\x00")
 	u, err := url.Parse(text)
 	if err != nil || len(text) > 1024 || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -252,7 +246,7 @@ func urlOption(o dhcpv4.Options) string {
 // textOption reads a message for people, with everything but printable ASCII
 // replaced.
 func textOption(o dhcpv4.Options, code uint8) string {
-	b, _ := option(o, code)
+	b := o[code]
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c > '~' {
 			return '?'
