@@ -55,7 +55,10 @@ func chooseAutomatically(snapshot *Snapshot, present int) (Link, bool) {
 // virtualNames begin the names of interfaces that containers, virtual machines
 // and tunnels make. By kind they cannot be told: in a container the one way out
 // is a veth too.
-var virtualNames = []string{"docker", "veth", "br-", "virbr", "vnet", "tap", "tun", "wg", "tailscale", "zt", "cni", "flannel", "dummy", "ifb"}
+var virtualNames = []string{
+	"docker", "podman", "veth", "br-", "virbr", "vnet", "lxc", "lxd", "cni", "flannel", "cali",
+	"tap", "tun", "wg", "tailscale", "zt", "dummy", "ifb",
+}
 
 // isPhysical says whether Auto may choose the link.
 func isPhysical(link Link) bool {

@@ -100,6 +100,7 @@ func TestChooseLink(t *testing.T) {
 		"any":                               {Auto, []Link{links[0], links[4]}, 0, "end0"},
 		"nothing wired":                     {Auto, unjoined[:4], 0, "wlan0"},
 		"nothing physical":                  {Auto, links[:2], 0, ""},
+		"bridges of containers":             {Auto, []Link{{Index: 8, Name: "lxdbr0", MAC: mac(8), Up: true, Carrier: true}, {Index: 9, Name: "podman0", MAC: mac(9), Up: true, Carrier: true}}, 0, ""},
 		"the present one without carrier":   {Auto, unjoined, 5, "end0"},
 		"another has carrier":               {Auto, links, 5, "enx2"},
 		"by name":                           {"end0", links, 0, "end0"},
