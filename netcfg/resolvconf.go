@@ -45,7 +45,7 @@ func (f *resolverFile) write(n nameService) error {
 		return &ManagedError{f.path, manager}
 	}
 	if n.empty() {
-		return RestoreResolver(f.path, f.stateDir)
+		return f.restore()
 	}
 	target, err := linkTarget(f.path)
 	if err != nil {
@@ -125,18 +125,18 @@ func backUp(stateDir string, original []byte) error {
 	return replaceFile(path, original)
 }
 
-// RestoreResolver puts back the resolver file that was there before ours, or
-// removes ours if there was none. A file that is not ours any more is left alone.
-func RestoreResolver(path, stateDir string) error {
-	target, err := linkTarget(path)
+// restore puts back the file that was there before ours, or removes ours if there
+// was none. A file that is not ours any more is left alone.
+func (f *resolverFile) restore() error {
+	target, err := linkTarget(f.path)
 	if err != nil {
-		return fmt.Errorf("restoring %s: %w", path, err)
+		return fmt.Errorf("restoring %s: %w", f.path, err)
 	}
 	now, err := os.ReadFile(target)
 	if err != nil || !parseResolver(now).Ours {
 		return nil
 	}
-	backup := filepath.Join(stateDir, backupName)
+	backup := filepath.Join(f.stateDir, backupName)
 	original, err := os.ReadFile(backup)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -145,10 +145,10 @@ func RestoreResolver(path, stateDir string) error {
 		err = overwrite(target, original)
 	}
 	if err != nil {
-		return fmt.Errorf("restoring %s: %w", path, err)
+		return fmt.Errorf("restoring %s: %w", f.path, err)
 	}
 	if err := os.Remove(backup); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("restoring %s: %w", path, err)
+		return fmt.Errorf("restoring %s: %w", f.path, err)
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func TestResolverFileIsReplacedAndRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectFile(t, path, "nameserver 9.9.9.9\n") // with nothing to say any more the original is back
-	if err := RestoreResolver(path, state); err != nil {
+	if err := (&resolverFile{path: path, stateDir: state}).restore(); err != nil {
 		t.Fatal(err)
 	}
 	expectFile(t, path, "nameserver 9.9.9.9\n")
@@ -64,7 +64,7 @@ func TestResolverFileWithoutAnOriginal(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectFile(t, path, lanFile)
-	if err := RestoreResolver(path, dir); err != nil {
+	if err := (&resolverFile{path: path, stateDir: dir}).restore(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
