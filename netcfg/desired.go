@@ -41,6 +41,11 @@ func ours(protocol int) bool {
 	return protocol >= int(FromSettings) && protocol <= int(FromLinkLocal)
 }
 
+// marked says that an address of IPv4 on the link is ours.
+func (l Link) marked() bool {
+	return slices.ContainsFunc(l.Addrs, func(a Addr) bool { return a.Prefix.Addr().Is4() && ours(a.Protocol) })
+}
+
 // Desired is the state that one link shall have. What is not mentioned and not
 // ours is left alone.
 type Desired struct {

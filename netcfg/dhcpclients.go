@@ -95,8 +95,12 @@ type procSocket struct {
 
 // dhcpSocket looks for somebody else's socket on the client's port: bound to an
 // address of the link, or to none by a user who also listens to the packets of
-// the link, as clients do.
+// the link, as clients do. To a process that only looks, the client of a link
+// that carries our mark is that of our process which configures it.
 func (f OwnerFinder) dhcpSocket(_ context.Context, _ *Snapshot, link Link) string {
+	if !f.configures && link.marked() {
+		return ""
+	}
 	own := f.ownSockets()
 	ports, packets := f.procSockets("udp", parseUDPSocket), f.procSockets("packet", parsePacketSocket)
 	maps.Copy(own, f.ownSockets()) // one of ours may have been opened in between

@@ -59,6 +59,34 @@ func TestDHCPClientsByTheirSockets(t *testing.T) {
 	}
 }
 
+// The client of `net run` is foreign neither to `net plan` nor to `doctor`; to
+// `net run` itself it would be, since its own sockets are left out before.
+func TestDHCPClientOfOurOtherProcess(t *testing.T) {
+	t.Parallel()
+	root := procFS(t, map[string]string{
+		"/proc/self/net/udp":    "  42: 00000000:0044 00000000:0000 07 00000000:00000000 00:00000000 00000000   998        0 31 2 0000000000000000 0\n",
+		"/proc/self/net/packet": "0000000000000000 3      3    0800   7     1 0      998      33    \n",
+	})
+	finder := OwnerFinder{Bus: "unix:path=/nonexistent", Root: root}
+	for _, test := range []struct {
+		name       string
+		origin     Origin
+		configures bool
+		want       bool // a foreign client
+	}{
+		{"leased by us", FromLease, false, false},
+		{"link-local by us, asking still", FromLinkLocal, false, false},
+		{"not ours", 0, false, true},
+		{"beside our own client", FromLease, true, true},
+	} {
+		finder.configures = test.configures
+		link := Link{Index: 7, Name: "eth7", Addrs: []Addr{{Prefix: prefixes("10.82.1.22/24")[0], Protocol: int(test.origin)}}}
+		if owner, found := finder.Find(t.Context(), &Snapshot{Links: []Link{link}}, link); found != test.want {
+			t.Errorf("%s: found %v, %q", test.name, found, owner.Evidence)
+		}
+	}
+}
+
 func TestDHCPClientsByTheirNames(t *testing.T) {
 	t.Parallel()
 	self := itoa(os.Getpid()) // which is in our network

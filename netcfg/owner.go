@@ -34,6 +34,10 @@ type OwnerFinder struct {
 	Root string
 	// Bus is the address of the system's D-Bus; "" is the usual one.
 	Bus string
+
+	// configures says that this process is the one that configures. To others a
+	// DHCP client on an address that carries our mark is that one's.
+	configures bool
 }
 
 // Find says who configures a link, and false if nobody does whom we know. It

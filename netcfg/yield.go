@@ -12,7 +12,9 @@ func (c *Configurator) findOwner() {
 	if a == nil {
 		return
 	}
-	owner, owned := c.config.Owners.Find(c.jobs, c.watcher.Latest(), a.now)
+	owners := c.config.Owners
+	owners.configures = c.settings.Mode != ModeObserve
+	owner, owned := owners.Find(c.jobs, c.watcher.Latest(), a.now)
 	switch {
 	case !owned && a.owner != nil:
 		c.config.Log.Info("nobody else configures the interface any more", "iface", a.now.Name)
