@@ -7,7 +7,7 @@
 // is trusted before its signature was verified.
 //
 // The data partition has two slots, each with a program. The one in force is
-// mounted over the program of the image, which itself never changes: if both
-// slots fail, the image's own program is still there. A new program is on
-// trial until it was healthy; a trial that a power cut ends has failed.
+// mounted over the program of the image, which itself never changes: where the
+// slot is damaged, the image's own program runs. A new program is on trial until
+// it was healthy; a trial that a power cut ends has failed.
 package update

@@ -61,23 +61,23 @@ type filled struct {
 	SHA256  string `json:"sha256"`
 }
 
-func (s Slots) recordPath() string          { return filepath.Join(s.Dir, "slots.json") }
-func (s Slots) program(slot string) string  { return filepath.Join(s.Dir, slot, "appliance") }
-func (s Slots) read() (r record, err error) { return r, s.readInto(&r) }
+func (s Slots) recordPath() string         { return filepath.Join(s.Dir, "slots.json") }
+func (s Slots) program(slot string) string { return filepath.Join(s.Dir, slot, "appliance") }
 
-func (s Slots) readInto(r *record) error {
-	r.Slots = map[string]filled{}
+// read returns what is kept, an empty record where nothing is yet.
+func (s Slots) read() (record, error) {
+	r := record{Slots: map[string]filled{}}
 	text, err := os.ReadFile(s.recordPath())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return r, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &r)
 	}
 	if err != nil {
-		return fmt.Errorf("reading the slots: %w", err)
+		return record{}, fmt.Errorf("reading the slots: %w", err)
 	}
-	if err := json.Unmarshal(text, r); err != nil {
-		return fmt.Errorf("reading the slots: %w", err)
-	}
-	return nil
+	return r, nil
 }
 
 func (s Slots) write(r record) error {
