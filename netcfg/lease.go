@@ -2,6 +2,7 @@ package netcfg
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -53,4 +54,34 @@ func (a *attachment) bindLease(ctx context.Context, lease *dhcp4.Lease) error {
 		}
 		return a.reconcileFor(lease.Prefix)
 	})
+}
+
+// Renew extends the lease now, or asks for one without waiting any longer.
+func (c *Configurator) Renew(ctx context.Context) error {
+	client, err := c.dhcpClient()
+	if err != nil {
+		return err
+	}
+	return client.Renew(ctx)
+}
+
+// Release gives the lease back; Renew gets another.
+func (c *Configurator) Release(ctx context.Context) error {
+	client, err := c.dhcpClient()
+	if err != nil {
+		return err
+	}
+	return client.Release(ctx)
+}
+
+// ErrNoDHCP is the error of commands to a DHCP client where there is none.
+var ErrNoDHCP = errors.New("the interface is not configured by DHCP")
+
+func (c *Configurator) dhcpClient() (*dhcp4.Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client == nil {
+		return nil, ErrNoDHCP
+	}
+	return c.client, nil
 }

@@ -1,9 +1,7 @@
 package netcfg
 
 import (
-	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -152,59 +150,4 @@ func (c *Configurator) problems() []string {
 		}
 	}
 	return list
-}
-
-// Renew extends the lease now, or asks for one without waiting any longer.
-func (c *Configurator) Renew(ctx context.Context) error {
-	client, err := c.dhcpClient()
-	if err != nil {
-		return err
-	}
-	return client.Renew(ctx)
-}
-
-// Release gives the lease back; Renew gets another.
-func (c *Configurator) Release(ctx context.Context) error {
-	client, err := c.dhcpClient()
-	if err != nil {
-		return err
-	}
-	return client.Release(ctx)
-}
-
-// ErrNoDHCP is the error of commands to a DHCP client where there is none.
-var ErrNoDHCP = errors.New(`the interface is not configured by DHCP`)
-
-func (c *Configurator) dhcpClient() (*dhcp4.Client, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.client == nil {
-		return nil, ErrNoDHCP
-	}
-	return c.client, nil
-}
-
-// Preview says what settings would change on the observed system, as far as it
-// can be known without asking a DHCP server. The link is where they would.
-func Preview(settings Settings, observed *Snapshot) (link Link, changes []Change, found bool) {
-	settings = settings.withDefaults()
-	link, found = chooseLink(settings.Interface, observed, 0)
-	if !found {
-		return link, nil, false
-	}
-	if settings.Mode == ModeObserve {
-		return link, nil, true
-	}
-	desired := Desired{Link: link.Name, Index: link.Index, Up: true}
-	if settings.Mode == ModeStatic {
-		desired.addStatic(settings.Static, settings.Static.Addresses)
-	}
-	for _, change := range Plan(desired, observed) {
-		if settings.Mode == ModeDHCP && (change.Op == RemoveAddr && change.Addr.Origin == FromLease ||
-			change.Op == RemoveRoute && change.Route.Origin == FromLease) {
-			continue // what we have leased we would ask for again
-		}
-		changes = append(changes, change)
-	}
-	return link, changes, true
 }
