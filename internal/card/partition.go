@@ -143,7 +143,7 @@ func partition(disk string, n int) string {
 
 func isBlockDevice(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.Mode()&os.ModeDevice != 0
+	return err == nil && info.Mode().Type() == os.ModeDevice
 }
 
 // waitForDevice waits for udev or devtmpfs to make the node.
