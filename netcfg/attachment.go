@@ -46,7 +46,7 @@ type attachment struct {
 
 // attach begins with an interface that has come.
 func (c *Configurator) attach(link Link) {
-	c.config.Log.Info("found the interface", "iface", link.Name, "mac", link.MAC, "mode", c.settings.Mode)
+	c.config.Logger.Info("found the interface", "iface", link.Name, "mac", link.MAC, "mode", c.settings.Mode)
 	a := &attachment{
 		c: c, now: link, statics: make(map[netip.Prefix]*staticAddr), lostCarrier: time.Now(),
 		ifi: &net.Interface{Index: link.Index, Name: link.Name, MTU: link.MTU, HardwareAddr: link.MAC.HardwareAddr()},
@@ -117,7 +117,7 @@ func (a *attachment) follow(link Link, snapshot *Snapshot) {
 	case connected && a.connected == nil:
 		a.connect()
 	case !connected && a.connected != nil:
-		a.c.config.Log.Info("no carrier", "iface", link.Name)
+		a.c.config.Logger.Info("no carrier", "iface", link.Name)
 		a.disconnect()
 	}
 	a.solicit()
@@ -125,7 +125,7 @@ func (a *attachment) follow(link Link, snapshot *Snapshot) {
 
 // connect starts what runs while there is carrier.
 func (a *attachment) connect() {
-	a.c.config.Log.Info("carrier", "iface", a.now.Name)
+	a.c.config.Logger.Info("carrier", "iface", a.now.Name)
 	a.confirmed = false
 	defer func() { a.idleSince = time.Time{} }()
 	var running []func(context.Context)
@@ -167,7 +167,7 @@ func (a *attachment) disconnect() {
 // wakeUp asks again for everything after the machine has slept. What is asked
 // begins with the next look.
 func (a *attachment) wakeUp(slept time.Duration) {
-	a.c.config.Log.Info("the machine has slept; asking whether the address still holds", "iface", a.now.Name, "for", slept)
+	a.c.config.Logger.Info("the machine has slept; asking whether the address still holds", "iface", a.now.Name, "for", slept)
 	a.disconnect()
 	if a.dhcp != nil {
 		a.dhcp.Slept(slept)

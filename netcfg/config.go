@@ -100,8 +100,8 @@ type Config struct {
 	Commit func(Settings) error
 	// Owners finds other programs that configure the interface.
 	Owners OwnerFinder
-	// Log takes a line for each thing that happens; nil discards.
-	Log *slog.Logger
+	// Logger takes a line for each thing that happens; nil discards.
+	Logger *slog.Logger
 }
 
 // Validate says what is wrong with the settings, and nil if nothing is.

@@ -68,13 +68,13 @@ func New(config Config) (*Configurator, error) {
 	if err := config.Settings.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring the network: %w", err)
 	}
-	if config.Log == nil {
-		config.Log = slog.New(slog.DiscardHandler)
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Configurator{
 		config: config,
 		watcher: NewWatcher(WatcherConfig{
-			ResolvConf: observedResolvConf(config), Log: config.Log,
+			ResolvConf: observedResolvConf(config), Logger: config.Logger,
 		}),
 		tasks:    make(chan task),
 		wake:     make(chan struct{}, 1),
@@ -134,7 +134,7 @@ func (c *Configurator) Run(ctx context.Context) error {
 	defer kernel.Close()
 	c.kernel = kernel
 	if c.files, err = openState(c.config.StateDir); err != nil {
-		c.config.Log.Warn("beginning without the saved state", "err", err)
+		c.config.Logger.Warn("beginning without the saved state", "err", err)
 	}
 	c.resumeTrial()
 
@@ -198,7 +198,7 @@ func (c *Configurator) shutDown() {
 			ctx, cancel := context.WithTimeout(c.jobs, stopTime)
 			defer cancel()
 			if err := client.Release(ctx); err != nil {
-				c.config.Log.Warn("cannot release the lease", "err", err)
+				c.config.Logger.Warn("cannot release the lease", "err", err)
 			}
 		}()
 		c.workUntil(released)
@@ -264,7 +264,7 @@ func (c *Configurator) look(snapshot *Snapshot) {
 	}
 	link, found := chooseLink(c.settings.Interface, snapshot, present)
 	if c.link != nil && (!found || link.Index != present || link.MAC != c.link.now.MAC) {
-		c.config.Log.Info("the interface is gone or another", "iface", c.link.now.Name)
+		c.config.Logger.Info("the interface is gone or another", "iface", c.link.now.Name)
 		c.link.disconnect()
 		c.link = nil
 	}
@@ -276,7 +276,7 @@ func (c *Configurator) look(snapshot *Snapshot) {
 	}
 	c.checkTrial()
 	if err := c.reconcile(); err != nil {
-		c.config.Log.Debug("reconciling failed", "err", err)
+		c.config.Logger.Debug("reconciling failed", "err", err)
 	}
 }
 

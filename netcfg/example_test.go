@@ -20,7 +20,7 @@ func Example() {
 		Hostname:   "server22",
 		ResolvConf: "/run/appliance/resolv.conf",
 		StateDir:   "/var/lib/appliance/net",
-		Log:        slog.Default(),
+		Logger:     slog.Default(),
 	})
 	if err != nil {
 		fmt.Println("error:", err)

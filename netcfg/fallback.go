@@ -24,7 +24,7 @@ func (a *attachment) considerLinkLocal() {
 			wait = fallbackWait
 		}
 		config := linklocal.Config{
-			MAC: a.now.MAC, First: a.c.files.last.LinkLocal, Listen: a.listenARP, Bind: a.bindLinkLocal, Log: a.c.config.Log,
+			MAC: a.now.MAC, First: a.c.files.last.LinkLocal, Listen: a.listenARP, Bind: a.bindLinkLocal, Logger: a.c.config.Logger,
 		}
 		a.linkLocalJob = a.c.start(func(ctx context.Context) {
 			if sleep(ctx, wait) {

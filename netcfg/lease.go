@@ -13,7 +13,7 @@ import (
 func (a *attachment) runDHCP(ctx context.Context, start dhcp4.Start) {
 	for ctx.Err() == nil {
 		if err := a.dhcp.Run(ctx, start); err != nil {
-			a.c.config.Log.Warn("the DHCP client failed; starting it again", "iface", a.ifi.Name, "err", err)
+			a.c.config.Logger.Warn("the DHCP client failed; starting it again", "iface", a.ifi.Name, "err", err)
 			sleep(ctx, 10*time.Second)
 		}
 	}
@@ -23,7 +23,7 @@ func (a *attachment) dhcpConfig() dhcp4.Config {
 	id, _ := dhcp4.ClientID(a.c.settings.ClientID, a.now.MAC) // validated by New
 	config := dhcp4.Config{
 		MAC: a.now.MAC, ClientID: id, Hostname: a.c.config.Hostname, InUse: a.lease, Discover: a.c.renamed,
-		Log:       a.c.config.Log.With("iface", a.now.Name),
+		Logger:    a.c.config.Logger.With("iface", a.now.Name),
 		Listen:    func(ctx context.Context) (dhcp4.Conn, error) { return dhcp4.Listen(ctx, a.ifi) },
 		ListenARP: a.listenARP,
 		Neighbour: a.neighbour,

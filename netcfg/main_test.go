@@ -74,7 +74,7 @@ func runProgram(ctx context.Context) error {
 	config.StateDir = os.Getenv("NETCFG_TEST_STATE")
 	config.ResolvConf = os.Getenv("NETCFG_TEST_RESOLV")
 	config.Owners = OwnerFinder{Root: config.StateDir, Bus: cmp.Or(os.Getenv("NETCFG_TEST_BUS"), "unix:path=/nonexistent")}
-	config.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	config.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	configurator, err := New(config)
 	if err != nil {
 		return err

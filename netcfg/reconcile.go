@@ -1,8 +1,6 @@
 package netcfg
 
-import (
-	"time"
-)
+import "time"
 
 // reconcile compares what should be with what is, and changes what differs.
 func (c *Configurator) reconcile() error {
@@ -29,10 +27,10 @@ func (c *Configurator) reconcile() error {
 		return errQuarrel
 	}
 	for _, change := range changes {
-		c.config.Log.Info("network change", "change", change.String())
+		c.config.Logger.Info("network change", "change", change.String())
 	}
 	if err := c.files.save(c.record(desired)); err != nil { // before it is done, lest a crash come between
-		c.config.Log.Warn("cannot keep the state", "err", err)
+		c.config.Logger.Warn("cannot keep the state", "err", err)
 	}
 	err = Apply(c.kernel, changes)
 	c.logOnce(&c.failing, "cannot change the network", err)
@@ -99,6 +97,6 @@ func (c *Configurator) logOnce(last *string, what string, err error) {
 		return
 	}
 	if *last = text; err != nil {
-		c.config.Log.Warn(what, "err", err)
+		c.config.Logger.Warn(what, "err", err)
 	}
 }

@@ -60,7 +60,7 @@ func (a *attachment) checkRegistration(lease *dhcp4.Lease) {
 				return nil
 			})
 			if r.State == "yes" {
-				a.c.config.Log.Info("the name is registered", "name", r.Name, "addr", lease.Prefix.Addr(), "server", r.Server)
+				a.c.config.Logger.Info("the name is registered", "name", r.Name, "addr", lease.Prefix.Addr(), "server", r.Server)
 				return
 			}
 		}

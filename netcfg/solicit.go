@@ -32,7 +32,7 @@ func (a *attachment) solicit() {
 				return
 			}
 			if err := a.sendSolicitation(); err != nil {
-				a.c.config.Log.Debug("cannot solicit routers", "iface", a.ifi.Name, "err", err)
+				a.c.config.Logger.Debug("cannot solicit routers", "iface", a.ifi.Name, "err", err)
 			}
 			if !sleep(ctx, solicitGap) {
 				return

@@ -47,7 +47,7 @@ func (a *attachment) keepStatic(ctx context.Context, prefix netip.Prefix) {
 			_ = a.setStatic(ctx, prefix, staticAddr{conflict: conflict, at: time.Now()})
 		}
 		if err != nil && ctx.Err() == nil {
-			a.c.config.Log.Warn("cannot use a configured address; will try again", "iface", a.ifi.Name, "addr", prefix, "err", err)
+			a.c.config.Logger.Warn("cannot use a configured address; will try again", "iface", a.ifi.Name, "addr", prefix, "err", err)
 		}
 		sleep(ctx, staticRetry)
 	}
@@ -60,7 +60,7 @@ func (a *attachment) holdStatic(ctx context.Context, prefix netip.Prefix) error 
 	}
 	defer conn.Close()
 	guard := &acd.Guard{
-		Conn: conn, MAC: acd.MAC(a.ifi.HardwareAddr), Addr: prefix.Addr(), Timing: acd.Quick, Policy: acd.DefendAlways, Log: a.c.config.Log,
+		Conn: conn, MAC: acd.MAC(a.ifi.HardwareAddr), Addr: prefix.Addr(), Timing: acd.Quick, Policy: acd.DefendAlways, Logger: a.c.config.Logger,
 		OnDefend: func(conflict *acd.Conflict) {
 			_ = a.setStatic(ctx, prefix, staticAddr{free: true, conflict: conflict, at: time.Now()})
 		},

@@ -60,7 +60,7 @@ func (c *Configurator) Try(ctx context.Context, settings Settings, limit time.Du
 			return err
 		}
 		c.trial = &trial{Trial: begun, before: c.settings, deadline: deadline}
-		c.config.Log.Info("settings on trial", "for", limit)
+		c.config.Logger.Info("settings on trial", "for", limit)
 		c.use(settings)
 		c.lookAfter(limit)
 		c.trial.gateway = c.start(c.watchGateway(c.trial))
@@ -88,7 +88,7 @@ func (c *Configurator) Confirm(ctx context.Context, id string, via netip.Addr) e
 				return fmt.Errorf("making the settings permanent: %w", err)
 			}
 		}
-		c.config.Log.Info("settings confirmed")
+		c.config.Logger.Info("settings confirmed")
 		defer c.publish() // whoever confirmed looks at once
 		return c.endTrial()
 	})
@@ -153,14 +153,14 @@ func (c *Configurator) use(settings Settings) {
 func (c *Configurator) checkTrial() {
 	if c.trial != nil && !time.Now().Before(c.trial.deadline) {
 		if err := c.revert("nobody confirmed them in time"); err != nil {
-			c.config.Log.Warn("cannot end the trial", "err", err)
+			c.config.Logger.Warn("cannot end the trial", "err", err)
 		}
 	}
 }
 
 func (c *Configurator) revert(why string) error {
 	before := c.trial.before
-	c.config.Log.Warn("settings reverted", "because", why)
+	c.config.Logger.Warn("settings reverted", "because", why)
 	c.lastRevert = why
 	err := c.endTrial()
 	c.use(before)
@@ -262,8 +262,8 @@ func (c *Configurator) resumeTrial() {
 	}
 	c.lastRevert = "the program ended before they were confirmed"
 	c.leaving = true
-	c.config.Log.Warn("settings reverted", "because", c.lastRevert)
+	c.config.Logger.Warn("settings reverted", "because", c.lastRevert)
 	if err := c.removeTrial(); err != nil {
-		c.config.Log.Warn("cannot end the trial", "err", err)
+		c.config.Logger.Warn("cannot end the trial", "err", err)
 	}
 }

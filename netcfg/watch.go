@@ -25,8 +25,8 @@ const (
 type WatcherConfig struct {
 	// ResolvConf is the resolver file to watch; "" watches none.
 	ResolvConf string
-	// Log takes a line when the socket had to be opened anew; nil discards.
-	Log *slog.Logger
+	// Logger takes a line when the socket had to be opened anew; nil discards.
+	Logger *slog.Logger
 	// ReceiveBuffer is the size of the socket's buffer in bytes; 0 leaves the
 	// kernel's default.
 	ReceiveBuffer int
@@ -56,8 +56,8 @@ type Watcher struct {
 
 // NewWatcher makes a watcher; Run starts it.
 func NewWatcher(config WatcherConfig) *Watcher {
-	if config.Log == nil {
-		config.Log = slog.New(slog.DiscardHandler)
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Watcher{
 		config:      config,
@@ -153,7 +153,7 @@ func (w *Watcher) refreshOnHints(ctx context.Context, kernel *netlink.Handle) {
 		}
 		expiry.Stop()
 		if err := w.refresh(kernel); err != nil {
-			w.config.Log.Warn("cannot observe the network; will try again", "err", err)
+			w.config.Logger.Warn("cannot observe the network; will try again", "err", err)
 			time.AfterFunc(reopenAfter, w.hint)
 		}
 		if !sleep(ctx, coalesce) {
@@ -215,7 +215,7 @@ func (w *Watcher) readEvents(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		w.config.Log.Warn("the netlink socket broke; opening another", "err", err)
+		w.config.Logger.Warn("the netlink socket broke; opening another", "err", err)
 		if !sleep(ctx, reopenAfter) {
 			return
 		}

@@ -17,7 +17,7 @@ func (c *Configurator) findOwner() {
 	owner, owned := owners.Find(c.jobs, c.watcher.Latest(), a.now)
 	switch {
 	case !owned && a.owner != nil:
-		c.config.Log.Info("nobody else configures the interface any more", "iface", a.now.Name)
+		c.config.Logger.Info("nobody else configures the interface any more", "iface", a.now.Name)
 		a.owner = nil
 	case owned && a.owner == nil:
 		a.yield(owner)
@@ -35,7 +35,7 @@ func (a *attachment) yield(owner Owner) {
 	a.disconnect()
 	a.c.letGo(a)
 	a.lease, a.linkLocal, a.confirmed = nil, netip.Addr{}, false
-	a.c.config.Log.Warn("another program configures the interface; only observing it",
+	a.c.config.Logger.Warn("another program configures the interface; only observing it",
 		"iface", a.now.Name, "owner", owner.Name, "evidence", owner.Evidence, "hand_over", owner.HandOver)
 }
 

@@ -99,7 +99,7 @@ func (inv *invocation) newUpdater(flags updateFlags) (*update.Updater, error) {
 	u := &update.Updater{
 		Slots: update.CardSlots, Keys: keys, Arch: runtime.GOARCH, Running: version,
 		Restart: restartServices, Healthy: servesVersion,
-		Log: slog.New(slog.NewTextHandler(inv.err, nil)),
+		Logger: slog.New(slog.NewTextHandler(inv.err, nil)),
 	}
 	if flags.older {
 		u.Older = update.AllowOlder

@@ -67,7 +67,7 @@ func (d *NetDaemon) Run(ctx context.Context) error {
 func (d *NetDaemon) configurator(cfg *config.Loaded, dir string) (*ownNetwork, error) {
 	configurator, err := netcfg.New(netcfg.Config{
 		Settings: settingsOf(cfg), Hostname: cfg.Name, ResolvConf: resolvConf(cfg), SystemResolver: systemResolver(cfg), StateDir: dir,
-		Commit: d.commit, Log: d.opts.Log,
+		Commit: d.commit, Logger: d.opts.Log,
 	})
 	if err != nil {
 		return nil, &Fault{Err: fmt.Errorf("cannot configure the network: %w", err), Advice: "see [net] in 'appliance config show'"}

@@ -146,7 +146,7 @@ func (a *App) newConfigurator(cfg *config.Loaded, settings netcfg.Settings) (*ne
 	configurator, err := netcfg.New(netcfg.Config{
 		Settings: settings, Hostname: cfg.Name, ResolvConf: resolvConf(cfg), SystemResolver: systemResolver(cfg), StateDir: dir,
 		Commit: func(s netcfg.Settings) error { return a.keep(settingChanges(settingsOf(a.cfg()), s)) },
-		Log:    a.log.With("part", "netcfg"),
+		Logger: a.log.With("part", "netcfg"),
 	})
 	if err != nil {
 		return nil, &Fault{Err: fmt.Errorf("cannot configure the network: %w", err), Advice: "see [net] in 'appliance config show'"}

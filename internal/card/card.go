@@ -27,7 +27,7 @@ type Card struct {
 	Slots   update.Slots // of programs
 	Version string       // of the image's program
 
-	Log *slog.Logger
+	Logger *slog.Logger
 }
 
 // New returns the card that the image is booted from. uid and gid are the
@@ -45,7 +45,7 @@ func New(uid, gid int, version string, log *slog.Logger) *Card {
 		Slots:   update.CardSlots,
 		Version: version,
 
-		Log: log,
+		Logger: log,
 	}
 }
 
@@ -61,7 +61,7 @@ func (c *Card) Start(ctx context.Context) error {
 		if err == nil {
 			return
 		}
-		c.Log.Error(what, "err", err)
+		c.Logger.Error(what, "err", err)
 		problems = append(problems, fmt.Errorf("%s: %w", what, err))
 	}
 	if err := os.MkdirAll(c.Run, 0o755); err != nil {
@@ -77,7 +77,8 @@ func (c *Card) Start(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// bindState puts the state folder, and systemd's, on the data partition.
+// bindState puts the state folder, and systemd's, on the data partition, and
+// makes the folders there that are used where they are.
 func (c *Card) bindState() error {
 	for _, bind := range []struct {
 		from, to string
@@ -86,7 +87,7 @@ func (c *Card) bindState() error {
 	}{
 		{"state", c.State, 0o700, c.UID, c.GID},
 		{"systemd", c.Clock, 0o755, 0, 0},
-		{"ssh", "", 0o700, 0, 0},
+		{"ssh", "", 0o700, 0, 0}, // "" binds nothing
 		{"wifi", "", 0o700, 0, 0},
 		{"slots", "", 0o755, 0, 0},
 	} {

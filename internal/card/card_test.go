@@ -31,7 +31,7 @@ func newCard(t *testing.T) *Card {
 		Boot: filepath.Join(dir, "boot"), Data: filepath.Join(dir, "data"), State: filepath.Join(dir, "state"),
 		Clock: filepath.Join(dir, "clock"), Run: filepath.Join(dir, "run"),
 		UID: os.Getuid(), GID: os.Getgid(),
-		Log: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, d := range []string{c.Boot, c.Data, c.State, c.Clock, c.Run, filepath.Join(c.Data, "ssh"), filepath.Join(c.Data, "wifi"), filepath.Join(c.Data, "state")} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -157,7 +157,7 @@ func TestResetForgetsOnce(t *testing.T) {
 func TestDataPartition(t *testing.T) {
 	need.Root(t)
 	need.Command(t, "sfdisk", "mke2fs", "partx", "losetup", "blkid")
-	c := &Card{Data: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	c := &Card{Data: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
 	image := filepath.Join(t.TempDir(), "card")
 	sparse(t, image, 256<<20)
 	if err := pipe(t.Context(), "label: dos\nstart=4MiB, size=16MiB, type=c\nstart=20MiB, size=32MiB, type=83\n", "sfdisk", "-q", image); err != nil {

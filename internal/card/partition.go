@@ -39,7 +39,7 @@ func (c *Card) mountData(ctx context.Context) error {
 func (c *Card) mountDevice(ctx context.Context, device string) error {
 	// After a power cut; 1 is "errors corrected".
 	if err := run(ctx, "e2fsck", "-p", device); exitCode(err) > 1 {
-		c.Log.Warn("checking the data partition", "device", device, "err", err)
+		c.Logger.Warn("checking the data partition", "device", device, "err", err)
 	}
 	const flags = unix.MS_NOATIME | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	if err := unix.Mount(device, c.Data, "ext4", flags, "commit=30"); err != nil {
@@ -55,7 +55,7 @@ func (c *Card) mountDevice(ctx context.Context, device string) error {
 func (c *Card) ensureData(ctx context.Context, disk string) (string, error) {
 	device := partition(disk, dataNumber)
 	if !isBlockDevice(device) {
-		c.Log.Info("making the data partition", "disk", disk)
+		c.Logger.Info("making the data partition", "disk", disk)
 		start, err := behind(ctx, disk)
 		if err != nil {
 			return "", err
@@ -80,7 +80,7 @@ func (c *Card) ensureData(ctx context.Context, disk string) (string, error) {
 	if strings.TrimSpace(string(label)) == dataLabel {
 		return device, nil
 	}
-	c.Log.Info("making the data partition's file system", "device", device)
+	c.Logger.Info("making the data partition's file system", "device", device)
 	if err := run(ctx, "mke2fs", "-q", "-F", "-t", "ext4", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1,discard", device); err != nil {
 		return "", fmt.Errorf("making the file system on %s: %w", device, err)
 	}

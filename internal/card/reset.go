@@ -15,7 +15,7 @@ func (c *Card) resetIfAsked() error {
 	if !ok {
 		return nil
 	}
-	c.Log.Warn("resetting: the owner put a reset file on the card", "file", file)
+	c.Logger.Warn("resetting: the owner put a reset file on the card", "file", file)
 	if err := c.writableBoot(func() error { return os.Remove(file) }); err != nil {
 		// Without this the device would lose everything at every boot.
 		return fmt.Errorf("nothing was reset, because the file could not be removed: %w", err)

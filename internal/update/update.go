@@ -42,7 +42,7 @@ type Updater struct {
 	// Healthy returns nil once the given version serves, or why it does not.
 	Healthy func(ctx context.Context, version string) error
 
-	Log *slog.Logger
+	Logger *slog.Logger
 }
 
 // Policy says what to do with a bundle that is not newer.
@@ -113,7 +113,7 @@ func (u *Updater) fill(slot string, b *bundle) error {
 // try puts the slot on trial in force, and decides.
 func (u *Updater) try(ctx context.Context, r record) error {
 	slot, version := r.Trial, r.Slots[r.Trial].Version
-	u.Log.Info("trying", "version", version, "slot", slot)
+	u.Logger.Info("trying", "version", version, "slot", slot)
 	failure := u.Slots.cover(slot, r)
 	if failure == nil {
 		failure = u.Restart(ctx)
@@ -128,10 +128,10 @@ func (u *Updater) try(ctx context.Context, r record) error {
 		if err := u.Slots.write(r); err != nil {
 			return err
 		}
-		u.Log.Info("updated", "version", version)
+		u.Logger.Info("updated", "version", version)
 		return nil
 	}
-	u.Log.Error("rolling back", "version", version, "err", failure)
+	u.Logger.Error("rolling back", "version", version, "err", failure)
 	r.Last.Error, r.Last.RolledBack = failure.Error(), true
 	// Back, whatever became of the caller.
 	back := context.WithoutCancel(ctx)

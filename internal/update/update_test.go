@@ -68,7 +68,7 @@ func device(t *testing.T, keys ...minisign.PublicKey) *Updater {
 	if err := os.Mkdir(slots, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	u := &Updater{Slots: Slots{Dir: slots, Binary: binary}, Keys: keys, Arch: "arm64", Running: "1.0", Log: slog.New(slog.DiscardHandler)}
+	u := &Updater{Slots: Slots{Dir: slots, Binary: binary}, Keys: keys, Arch: "arm64", Running: "1.0", Logger: slog.New(slog.DiscardHandler)}
 	u.Restart = func(context.Context) error { return nil }
 	u.Healthy = func(_ context.Context, version string) error {
 		if got := u.runs(t); got != version {

@@ -33,7 +33,7 @@ func TestRealNeighbour(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		g := &acd.Guard{Conn: conn, MAC: acd.MAC(ifi.HardwareAddr), Addr: target, Timing: acd.Quick, Log: slog.New(slog.DiscardHandler)}
+		g := &acd.Guard{Conn: conn, MAC: acd.MAC(ifi.HardwareAddr), Addr: target, Timing: acd.Quick, Logger: slog.New(slog.DiscardHandler)}
 		return g.Probe(t.Context())
 	}
 	if err := probe("10.82.1.23"); err != nil {

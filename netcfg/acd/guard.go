@@ -75,7 +75,7 @@ type Guard struct {
 	Addr   netip.Addr
 	Timing Timing
 	Policy Policy
-	Log    *slog.Logger
+	Logger *slog.Logger
 	// OnDefend is called after each defence, nil for none.
 	OnDefend func(*Conflict)
 }
@@ -123,7 +123,7 @@ func (g *Guard) Hold(ctx context.Context) error {
 	}
 	for _, wait := range []time.Duration{announceGap, forever} {
 		if err := g.Conn.Send(announcement(g.MAC, g.Addr)); err != nil {
-			g.Log.Debug("cannot announce an address", "addr", g.Addr, "err", err)
+			g.Logger.Debug("cannot announce an address", "addr", g.Addr, "err", err)
 		}
 		if err := g.listen(ctx, wait, hold); err != nil {
 			return err
@@ -135,9 +135,9 @@ func (g *Guard) Hold(ctx context.Context) error {
 const forever = time.Duration(1<<63 - 1)
 
 func (g *Guard) defend(conflict *Conflict) {
-	g.Log.Info("defending an address", "addr", g.Addr, "err", conflict)
+	g.Logger.Info("defending an address", "addr", g.Addr, "err", conflict)
 	if err := g.Conn.Send(announcement(g.MAC, g.Addr)); err != nil {
-		g.Log.Debug("cannot defend an address", "addr", g.Addr, "err", err)
+		g.Logger.Debug("cannot defend an address", "addr", g.Addr, "err", err)
 	}
 	if g.OnDefend != nil {
 		g.OnDefend(conflict)

@@ -24,7 +24,7 @@ var (
 )
 
 func guard(lan *arplan.LAN, mac acd.MAC) *acd.Guard {
-	return &acd.Guard{Conn: lan.Join(), MAC: mac, Addr: addr, Timing: acd.Quick, Log: slog.New(slog.DiscardHandler)}
+	return &acd.Guard{Conn: lan.Join(), MAC: mac, Addr: addr, Timing: acd.Quick, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func TestProbeOfAFreeAddress(t *testing.T) {

@@ -84,7 +84,7 @@ func (s *session) unanswered(ctx context.Context, old *Lease) step {
 	if err != nil || mac != old.RouterMAC {
 		return s.selecting
 	}
-	s.config.Log.Info("no DHCP server answers, but the router of last time does; keeping the address", "addr", old.Prefix)
+	s.config.Logger.Info("no DHCP server answers, but the router of last time does; keeping the address", "addr", old.Prefix)
 	return s.checking(old)
 }
 

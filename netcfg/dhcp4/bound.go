@@ -11,7 +11,7 @@ import (
 // bound uses the lease until T1.
 func (s *session) bound(ctx context.Context) step {
 	s.enter(Bound)
-	s.config.Log.Info("dhcp lease", "addr", s.lease.Prefix, "server", s.lease.Server,
+	s.config.Logger.Info("dhcp lease", "addr", s.lease.Prefix, "server", s.lease.Server,
 		"router", s.lease.FirstRouter(), "for", lifetime(s.lease.Duration))
 	s.noteRouter(ctx)
 	until := after(s.lease.Obtained, s.lease.RenewAfter)
@@ -57,7 +57,7 @@ func (s *session) noteRouter(ctx context.Context) {
 	}
 	mac, err := s.config.Neighbour(ctx, s.lease.Prefix.Addr(), router)
 	if err != nil {
-		s.config.Log.Debug("the router does not answer", "router", router, "err", err)
+		s.config.Logger.Debug("the router does not answer", "router", router, "err", err)
 		return
 	}
 	lease := *s.lease
@@ -75,7 +75,7 @@ func (s *session) renewing(ctx context.Context) step {
 		if err == nil {
 			return nil
 		}
-		s.config.Log.Debug("cannot unicast; broadcasting", "err", err)
+		s.config.Logger.Debug("cannot unicast; broadcasting", "err", err)
 		return s.conn.BroadcastFrom(s.lease.Prefix.Addr(), encode(m))
 	}
 	mine := func(a *answer) bool { return a.server == s.lease.Server }

@@ -73,7 +73,7 @@ func newCable(t *testing.T) *cable {
 			}
 			return c.neighbour, nil
 		},
-		Log: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	return c
 }

@@ -22,7 +22,7 @@ func (s *session) checking(lease *Lease) step {
 			pause(ctx, time.Second)
 			return s.selecting
 		}
-		guard := &acd.Guard{Conn: conn, MAC: s.config.MAC, Addr: addr, Timing: acd.Quick, Log: s.config.Log,
+		guard := &acd.Guard{Conn: conn, MAC: s.config.MAC, Addr: addr, Timing: acd.Quick, Logger: s.config.Logger,
 			OnDefend: func(conflict *acd.Conflict) { s.fail("another host claims the address", conflict) }}
 		err = guard.Probe(ctx)
 		if conflict, ok := errors.AsType[*acd.Conflict](err); ok {

@@ -14,7 +14,7 @@ import (
 )
 
 // Config tells a [Client] on which link it works and what for. MAC, Listen,
-// ListenARP, Bind and Log are needed.
+// ListenARP, Bind and Logger are needed.
 type Config struct {
 	MAC [6]byte
 	// ClientID is option 61 as it goes out, see [ClientID]; empty sends none.
@@ -40,7 +40,7 @@ type Config struct {
 	// asked from an address, which is 0.0.0.0 if ours is not sure; nil where
 	// that cannot be found out.
 	Neighbour func(ctx context.Context, from, router netip.Addr) (mac string, err error)
-	Log       *slog.Logger
+	Logger    *slog.Logger
 }
 
 // State is what a client is doing, in the words of RFC 2131 §4.4 where it has
@@ -225,7 +225,7 @@ func (c *Client) Slept(d time.Duration) {
 func (c *Client) enter(state State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.config.Log.Debug("dhcp state", "from", c.status.State, "to", state)
+	c.config.Logger.Debug("dhcp state", "from", c.status.State, "to", state)
 	c.status.State, c.status.Since = state, time.Now()
 }
 
@@ -242,9 +242,9 @@ func (c *Client) fail(what string, err error) {
 		c.minute, c.warned = now, 0
 	}
 	c.warned++
-	log := c.config.Log.Warn
+	log := c.config.Logger.Warn
 	if c.warned > warnings {
-		log = c.config.Log.Debug
+		log = c.config.Logger.Debug
 	}
 	c.mu.Unlock()
 	log(what, "err", err)

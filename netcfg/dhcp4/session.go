@@ -123,7 +123,7 @@ func (s *session) readAnswers(ctx context.Context) {
 		}
 		a, err := parseAnswer(payload.Data, s.config.MAC)
 		if err != nil {
-			s.config.Log.Debug("ignoring a DHCP message", "from", payload.From, "err", err)
+			s.config.Logger.Debug("ignoring a DHCP message", "from", payload.From, "err", err)
 			continue
 		}
 		select {

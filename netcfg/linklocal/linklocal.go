@@ -28,8 +28,8 @@ type Config struct {
 	// Listen opens ARP on the link for one address.
 	Listen func(addr netip.Addr) (acd.Conn, error)
 	// Bind puts the address on the link, or removes it where addr is invalid.
-	Bind func(ctx context.Context, addr netip.Addr) error
-	Log  *slog.Logger
+	Bind   func(ctx context.Context, addr netip.Addr) error
+	Logger *slog.Logger
 }
 
 const (
@@ -57,7 +57,7 @@ func Run(ctx context.Context, config Config) error {
 		}
 		wait := retry
 		if conflict, ok := errors.AsType[*acd.Conflict](err); ok {
-			config.Log.Info("link-local address is taken; trying another", "addr", addr, "err", conflict)
+			config.Logger.Info("link-local address is taken; trying another", "addr", addr, "err", conflict)
 			addr = candidates()
 			conflicts++
 			wait = 0
@@ -65,7 +65,7 @@ func Run(ctx context.Context, config Config) error {
 				wait = slowPace
 			}
 		} else {
-			config.Log.Warn("cannot claim a link-local address; will try again", "addr", addr, "err", err)
+			config.Logger.Warn("cannot claim a link-local address; will try again", "addr", addr, "err", err)
 		}
 		select {
 		case <-time.After(wait):
@@ -83,7 +83,7 @@ func claim(ctx context.Context, config Config, addr netip.Addr) error {
 		return err
 	}
 	defer conn.Close()
-	guard := &acd.Guard{Conn: conn, MAC: config.MAC, Addr: addr, Timing: acd.LinkLocal, Log: config.Log}
+	guard := &acd.Guard{Conn: conn, MAC: config.MAC, Addr: addr, Timing: acd.LinkLocal, Logger: config.Logger}
 	if err := guard.Probe(ctx); err != nil {
 		return err
 	}

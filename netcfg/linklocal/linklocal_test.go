@@ -34,7 +34,7 @@ func run(t *testing.T, lan *arplan.LAN, first netip.Addr, limit time.Duration) [
 	start := time.Now()
 	var bindings []binding
 	err := Run(ctx, Config{
-		MAC: ours, First: first, Log: slog.New(slog.DiscardHandler),
+		MAC: ours, First: first, Logger: slog.New(slog.DiscardHandler),
 		Listen: func(netip.Addr) (acd.Conn, error) { return lan.Join(), nil },
 		Bind: func(_ context.Context, addr netip.Addr) error {
 			bindings = append(bindings, binding{addr, time.Since(start)})
