@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// maxLengthDigits bounds the length prefixes of version 3.
-const maxLengthDigits = 10
+// maxLengthDigits bounds the length prefixes of version 3: what they say fits
+// an int of 32 bits, as a Raspberry Pi may have.
+const maxLengthDigits = 9
 
 // AppendPayload3 appends p to a version 3 payload in its textual form, in
 // which binary packets are base64.

@@ -86,10 +86,12 @@ func TestMalformed(t *testing.T) {
 		inputs []string
 	}{
 		"version 4": {Payload4, []string{"", "7", "x", "4a\x1e", "\x1e4a", "4a\x1e\x1e4b", "b=A", "bA", "b!!!!", "4\xff"}},
-		"version 3": {Payload3, []string{"", "x", "0:", ":4", "2:4", "3:4a", "-1:4", "1:7", "99999999999999999999:4",
+		"version 3": {Payload3, []string{"", "x", "0:", ":4", "2:4", "3:4a", "-1:4", "1:7", "99999999999999999999:4", "3000000000:4", "4294967297:4",
 			"3:b4!", "1:b", "2:4\xff", "2:4\U0001F600", "6:4hello1", "1"}},
 		"version 3, binary": {BinaryPayload3, []string{"", "\x02\x01\xff4", "\x00", "\x00\xff4", "\x00\x01", "\x00\x01\xff",
-			"\x00\x0a\xff4", "\x00\x02\xff4", "\x00\x02\xff4\xff", "\x01\x01\xff\x07", "\x01\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\xff\x04"}},
+			"\x00\x0a\xff4", "\x00\x02\xff4", "\x00\x02\xff4\xff", "\x01\x01\xff\x07", "\x01\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\xff\x04",
+			"\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff4", // negative in 32 bits
+		}},
 	} {
 		for _, input := range tt.inputs {
 			if all, err := collect(tt.decode([]byte(input))); !errors.Is(err, ErrMalformed) {
