@@ -1,9 +1,11 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
+	"server22.local/appliance/realtime/client/engine"
 	"server22.local/appliance/realtime/packet"
 )
 
@@ -71,7 +73,8 @@ func (a *Ack) Wanted() bool { return a.wanted }
 
 // Send acknowledges with values. It does nothing if the server does not wait,
 // or was answered already. The error says that the values could not be encoded
-// or that the connection has ended.
+// or are too large, after which another answer can be sent, or that the
+// connection has ended.
 func (a *Ack) Send(values ...any) error {
 	if !a.wanted || !a.sent.CompareAndSwap(false, true) {
 		return nil
@@ -80,10 +83,13 @@ func (a *Ack) Send(values ...any) error {
 	if err == nil {
 		err = a.session.sendPacket(p)
 	}
-	if err != nil {
-		return fmt.Errorf("acknowledging: %w", err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if !errors.Is(err, engine.ErrClosed) {
+		a.sent.Store(false) // the server still waits, and Fail can tell it why
+	}
+	return fmt.Errorf("acknowledging: %w", err)
 }
 
 // Fail acknowledges with an error; see Options.AckError.

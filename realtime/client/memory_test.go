@@ -288,6 +288,31 @@ func TestAckError(t *testing.T) {
 	})
 }
 
+// A result that cannot be encoded is an error that the server is told, not an
+// acknowledgement that never comes.
+func TestUnencodableResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		io := realtime.New(realtime.Options{})
+		told := make(chan string, 1)
+		realtime.On0(io, "ask me", func(ctx context.Context, s *realtime.Socket) error {
+			ctx, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			answer, err := realtime.Ask[map[string]map[string]string](ctx, s, "question")
+			if err != nil {
+				t.Error(err)
+			}
+			told <- answer["error"]["message"]
+			return nil
+		})
+		s := realtimetest.NewServer(t, io).Client("/")
+		client.Handle0(s, "question", func(context.Context, *client.Socket) (any, error) { return make(chan int), nil })
+		emit(t, s, "ask me")
+		if got := <-told; !strings.Contains(got, "unsupported type") {
+			t.Errorf("the server was told %q", got)
+		}
+	})
+}
+
 // Handlers may close the client, and Close does not wait for them.
 func TestCloseFromHandler(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *realtimetest.Server) {
