@@ -270,6 +270,19 @@ func TestJoinAfterDisconnectLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestLeaveTakesBackAJoinOfAMiddleware(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	io.Use(func(s *realtime.Socket) error {
+		s.Join("lobby", "staff")
+		s.Leave("staff")
+		return nil
+	})
+	realtime.Handle0(io, "rooms", func(_ context.Context, s *realtime.Socket) ([]string, error) { return s.Rooms()[1:], nil })
+	c := dialRaw(t, serve(t, io)).connect()
+	c.say(`421["rooms"]`)
+	c.expect(`431[["lobby"]]`)
+}
+
 func TestDynamicNamespacesComeAndGo(t *testing.T) {
 	io := realtime.New(realtime.Options{})
 	parent := io.OfPattern(regexp.MustCompile(`^/r/\w+$`))

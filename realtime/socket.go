@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,7 @@ import (
 )
 
 // Socket is a client's end in one namespace. Its methods are safe for
-// concurrent use and, with the exception of Ask, do not block.
+// concurrent use and do not block.
 type Socket struct {
 	conn  *conn
 	state atomic.Int32 // beside conn, since a broadcast asks both of each receiver
@@ -162,7 +163,12 @@ func (s *Socket) Join(rooms ...string) {
 }
 
 // Leave takes the socket out of a room.
-func (s *Socket) Leave(room string) { s.ns.adapter.Del(s, room) }
+func (s *Socket) Leave(room string) {
+	s.mu.Lock()
+	s.rooms = slices.DeleteFunc(s.rooms, func(other string) bool { return other == room })
+	s.mu.Unlock()
+	s.ns.adapter.Del(s, room)
+}
 
 // Rooms returns the rooms of the socket, its id among them.
 func (s *Socket) Rooms() []string { return s.ns.adapter.SocketRooms(s) }
