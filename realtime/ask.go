@@ -56,7 +56,7 @@ func (s *Socket) ask(ctx context.Context, event string, args []any) ([]Value, er
 	if !s.expect(p.ID, func(values []Value, err error) { result <- answered{values, err} }) {
 		return nil, ErrDisconnected
 	}
-	if err := s.send(p, sendFlags{}); err != nil {
+	if err := s.send(p, adapter.Flags{}); err != nil {
 		s.forget(p.ID)
 		return nil, err
 	}
@@ -105,6 +105,6 @@ func (s *Socket) acknowledged(p *packet.Packet) {
 	ns := s.ns
 	s.mu.Unlock()
 	if ns != nil {
-		ns.asks.answer(p.ID, s.id, p.Values())
+		ns.asks.settle(p.ID, s.id, answered{values: p.Values()})
 	}
 }

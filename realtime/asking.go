@@ -50,22 +50,14 @@ func (a *asks) end(id uint64) {
 	delete(a.open, id)
 }
 
-func (a *asks) answer(id uint64, socket string, values []Value) {
+// settle says what became of one receiver of the broadcast with an id: its
+// answer, or why there will be none.
+func (a *asks) settle(id uint64, socket string, result answered) {
 	a.mu.Lock()
 	one := a.open[id]
 	a.mu.Unlock()
 	if one != nil {
-		one.answer(socket, values)
-	}
-}
-
-// fail settles a receiver that could not be sent to.
-func (a *asks) fail(id uint64, socket string, err error) {
-	a.mu.Lock()
-	one := a.open[id]
-	a.mu.Unlock()
-	if one != nil {
-		one.settle(socket, answered{err: err})
+		one.settle(socket, result)
 	}
 }
 
@@ -134,6 +126,7 @@ func (a *asking) take() (ready []named, more bool) {
 	return ready, len(a.missing) > 0
 }
 
+// collect yields the results as they come, until there is one of everybody.
 func (a *asking) collect(ctx context.Context, yield func(string, answered) bool) {
 	for {
 		ready, more := a.take()
@@ -151,26 +144,17 @@ func (a *asking) collect(ctx context.Context, yield func(string, answered) bool)
 		select {
 		case <-a.wake:
 		case <-ctx.Done():
-			a.giveUp(context.Cause(ctx), yield)
-			return
+			a.giveUp(context.Cause(ctx)) // and yield that
 		}
 	}
 }
 
-// giveUp yields what came last, and the error for those who did not answer.
-func (a *asking) giveUp(err error, yield func(string, answered) bool) {
+// giveUp settles all who have not answered.
+func (a *asking) giveUp(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for id := range a.missing {
 		a.ready = append(a.ready, named{id, answered{err: err}})
 	}
-	ready := a.ready
 	clear(a.missing)
-	a.mu.Unlock()
-	defer a.mu.Lock()
-	for _, r := range ready {
-		if !yield(r.id, r.answered) {
-			return
-		}
-	}
 }

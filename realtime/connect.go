@@ -67,13 +67,9 @@ func (s *Socket) refuse(err error) {
 	if hook := s.server().o.Hooks.Refused; hook != nil {
 		hook(s.name, err)
 	}
-	body := told(err)
-	level := slog.LevelDebug
-	if body.Message == "internal error" {
-		level = slog.LevelError
-	}
-	s.server().o.Logger.LogAttrs(s.Context(), level, "socket refused", slog.String("nsp", s.name), slog.Any("err", err))
+	s.server().o.Logger.LogAttrs(s.Context(), levelOf(err), "socket refused", slog.String("nsp", s.name), slog.Any("err", err))
 
+	body := told(err)
 	var payload any = body
 	if s.conn.legacy {
 		payload = body.Message // Socket.IO 2 reads a bare string, or the data
@@ -83,9 +79,9 @@ func (s *Socket) refuse(err error) {
 	}
 	text, err := json.Marshal(payload)
 	if err != nil {
-		text = []byte(`{"message":"internal error"}`)
+		text = []byte(`{"message":"` + internalError + `"}`)
 	}
-	_ = s.transmit(&packet.Packet{Type: packet.ConnectError, Namespace: s.name, Payload: text}, sendFlags{}) // it may be gone already
+	_ = s.transmit(&packet.Packet{Type: packet.ConnectError, Namespace: s.name, Payload: text}) // it may be gone already
 	s.inbox.close()
 	s.conn.remove(s)
 	s.end(ReasonServerDisconnect, nil)

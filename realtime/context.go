@@ -14,14 +14,7 @@ type socketContext struct{ s *Socket }
 
 func (c socketContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-func (c socketContext) Value(key any) any {
-	if key == (socketKey{}) {
-		return c.s
-	}
-	return c.s.Request().Context().Value(key)
-}
-
-type socketKey struct{}
+func (c socketContext) Value(key any) any { return c.s.Request().Context().Value(key) }
 
 func (c socketContext) Done() <-chan struct{} {
 	c.s.mu.Lock()

@@ -171,11 +171,7 @@ func (s *Socket) handle(p *packet.Packet) {
 
 // failed tells the client and the log about the error of a handler.
 func (s *Socket) failed(e *Event, err error) {
-	level := slog.LevelDebug
-	if told(err).Message == "internal error" {
-		level = slog.LevelError
-	}
-	s.server().o.Logger.LogAttrs(s.Context(), level, "event failed", slog.String("nsp", s.name),
+	s.server().o.Logger.LogAttrs(s.Context(), levelOf(err), "event failed", slog.String("nsp", s.name),
 		slog.String("sid", s.id), slog.String("event", e.Name()), slog.Any("err", err))
 	if err := e.Ack.Fail(err); err != nil {
 		s.server().o.Logger.LogAttrs(s.Context(), slog.LevelDebug, "acknowledging an error", slog.Any("err", err))

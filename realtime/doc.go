@@ -1,6 +1,6 @@
 // Package realtime is a Socket.IO server: it speaks protocol 5 over Engine.IO
-// 4 with any client of Socket.IO 3 and 4, and protocols 1 to 4 of older ones
-// where Options.Engine.AllowEIO3 is set.
+// 4 with any client of Socket.IO 3 and 4, and protocol 4 over Engine.IO 3 with
+// those of Socket.IO 1 and 2 where Options.Engine.AllowEIO3 is set.
 //
 //	io := realtime.New(realtime.Options{})
 //	realtime.On(io, "chat message", func(ctx context.Context, s *realtime.Socket, text string) error {

@@ -28,7 +28,7 @@ func (s *Socket) leave(reason Reason) {
 	if s.state.Load() == ended {
 		return
 	}
-	_ = s.transmit(&packet.Packet{Type: packet.Disconnect, Namespace: s.name}, sendFlags{}) // it may be gone already
+	_ = s.transmit(&packet.Packet{Type: packet.Disconnect, Namespace: s.name}) // it may be gone already
 	s.inbox.close()
 	s.conn.remove(s)
 	s.end(reason, nil)

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"errors"
+	"log/slog"
 
 	"server22.local/appliance/realtime/engineio"
 )
@@ -18,7 +19,7 @@ const (
 	ReasonParseError       = engineio.ReasonParseError
 	ReasonShutdown         = engineio.ReasonShutdown
 	ReasonQueueFull        = engineio.ReasonQueueFull
-	ReasonForcedServer     = Reason("forced server close")         // no namespace was joined in time
+	ReasonForcedServer     = Reason("forced server close")         // Socket.DisconnectAll, Socket.Drop, or no namespace was joined in time
 	ReasonClientDisconnect = Reason("client namespace disconnect") // the client said goodbye
 	ReasonServerDisconnect = Reason("server namespace disconnect") // Socket.Disconnect
 	ReasonPanic            = Reason("handler panic")               // a handler of this socket panicked
@@ -64,6 +65,19 @@ func (r *Refusal) Error() string { return r.Message }
 // Refuse returns a Refusal.
 func Refuse(message string, data any) error { return &Refusal{message, data} }
 
+// internalError is all that a client is told of an error that is not meant for
+// it.
+const internalError = "internal error"
+
+// levelOf is the level at which the error of a handler or a middleware is
+// logged: what the client was not told is told here.
+func levelOf(err error) slog.Level {
+	if told(err).Message == internalError {
+		return slog.LevelError
+	}
+	return slog.LevelDebug
+}
+
 // told is what a client may know of an error.
 func told(err error) *Refusal {
 	if r, ok := errors.AsType[*Refusal](err); ok {
@@ -72,7 +86,7 @@ func told(err error) *Refusal {
 	if a, ok := errors.AsType[*ArgumentError](err); ok {
 		return &Refusal{Message: a.Error()}
 	}
-	return &Refusal{Message: "internal error"}
+	return &Refusal{Message: internalError}
 }
 
 func ackError(err error) any {

@@ -3,6 +3,7 @@ package realtime
 import (
 	"sync/atomic"
 
+	"server22.local/appliance/realtime/adapter"
 	"server22.local/appliance/realtime/packet"
 )
 
@@ -103,5 +104,5 @@ func (a *Ack) once(values ...any) error {
 		a.sent.Store(false)
 		return err
 	}
-	return a.socket.send(p, sendFlags{})
+	return a.socket.send(p, adapter.Flags{})
 }

@@ -1,9 +1,7 @@
 package realtime
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -65,15 +63,15 @@ func (r *registry) drop(event string, such func(*list[handler]) bool) {
 	r.handlers.Store(&handlers)
 }
 
-// find returns the handlers of the event that raw, a JSON string, names. It
-// does not allocate for names without escapes.
+// find returns the handlers of an event. It does not allocate for names that
+// are plain ASCII.
 func (r *registry) find(p *packet.Packet) []*handler {
 	handlers := r.handlers.Load()
 	if handlers == nil {
 		return nil
 	}
 	var l *list[handler]
-	if plain, ok := plainName(p.Args[0]); ok {
+	if plain, ok := p.PlainName(); ok {
 		l = (*handlers)[string(plain)]
 	} else {
 		l = (*handlers)[p.Name()]
@@ -82,15 +80,6 @@ func (r *registry) find(p *packet.Packet) []*handler {
 		return nil
 	}
 	return l.all()
-}
-
-// plainName returns what stands between the quotes of a JSON string without
-// escapes.
-func plainName(raw json.RawMessage) ([]byte, bool) {
-	if raw[0] != '"' || bytes.IndexByte(raw, '\\') >= 0 {
-		return nil, false
-	}
-	return raw[1 : len(raw)-1], true
 }
 
 // OnAny has fn run for every event, before its handlers, until remove is

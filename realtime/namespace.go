@@ -3,7 +3,6 @@ package realtime
 import (
 	"context"
 	"regexp"
-	"sync"
 	"sync/atomic"
 
 	"server22.local/appliance/realtime/adapter"
@@ -150,7 +149,7 @@ func (n *Namespace) wirings(yield func(*wiring) bool) {
 
 // Parent makes namespaces when clients ask for them. What is put on it holds
 // for all of them. One whose last socket has left is removed, unless Of has
-// named it.
+// named it, or it recovers: then its sessions may come back.
 type Parent struct {
 	wiring
 	server   *Server
@@ -178,10 +177,4 @@ func (p *Parent) Emit(event string, args ...any) error {
 		}
 	}
 	return nil
-}
-
-// liveSessions finds a connected socket by its private id.
-type liveSessions struct {
-	mu    sync.Mutex
-	byPID map[string]*Socket
 }

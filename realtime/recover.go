@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"server22.local/appliance/realtime/adapter"
@@ -104,7 +105,7 @@ func (s *Socket) restore(pid, offset string) bool {
 	}
 	s.mu.Unlock()
 	for _, p := range session.Missed {
-		_ = s.transmit(p, sendFlags{}) // if it is gone again, so be it
+		_ = s.transmit(p) // if it is gone again, so be it
 	}
 	return true
 }
@@ -161,6 +162,12 @@ func (s *Socket) Session() (adapter.Session, bool) {
 		ID: s.id, PID: s.pid, Start: s.start,
 		Rooms: s.Rooms(), Data: s.encodedData(), Values: s.Data(),
 	}, true
+}
+
+// liveSessions finds a connected socket by its private id.
+type liveSessions struct {
+	mu    sync.Mutex // guards byPID
+	byPID map[string]*Socket
 }
 
 func (l *liveSessions) add(s *Socket) {

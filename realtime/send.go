@@ -10,9 +10,6 @@ import (
 	"server22.local/appliance/realtime/packet"
 )
 
-// sendFlags are those of the adapter, as a socket is sent with.
-type sendFlags = adapter.Flags
-
 // Outgoing is an event on its way to clients, as middlewares see it: before
 // it is encoded for connections and sent.
 type Outgoing struct {
@@ -109,7 +106,7 @@ func (s *Socket) Emit(event string, args ...any) error {
 // its methods returns another one.
 type SocketOperator struct {
 	socket *Socket
-	flags  sendFlags
+	flags  adapter.Flags
 }
 
 // Volatile drops the event, with ErrDropped, if the connection cannot take it
@@ -145,7 +142,7 @@ func (o SocketOperator) Emit(event string, args ...any) error {
 }
 
 // deliver sends an event to this socket alone.
-func (s *Socket) deliver(p *packet.Packet, f sendFlags) error {
+func (s *Socket) deliver(p *packet.Packet, f adapter.Flags) error {
 	if s.ns.recovers() && s.state.Load() == connected {
 		// Through the adapter, which keeps it for the case of a recovery.
 		s.ns.adapter.Broadcast(p, adapter.Options{Rooms: []string{s.id}, Flags: f})
@@ -155,7 +152,7 @@ func (s *Socket) deliver(p *packet.Packet, f sendFlags) error {
 }
 
 // send encodes and sends a packet to this socket alone.
-func (s *Socket) send(p *packet.Packet, f sendFlags) error {
+func (s *Socket) send(p *packet.Packet, f adapter.Flags) error {
 	if hook := s.server().o.Hooks.Sent; hook != nil {
 		hook(s.name, 1)
 	}
@@ -165,18 +162,18 @@ func (s *Socket) send(p *packet.Packet, f sendFlags) error {
 
 // transmit is send for the packets about the socket itself, whatever its
 // state.
-func (s *Socket) transmit(p *packet.Packet, f sendFlags) error {
+func (s *Socket) transmit(p *packet.Packet) error {
 	forms := form{packet: p}
 	encoded, err := forms.of(s.conn)
 	if err != nil {
 		return err
 	}
-	return s.queue(encoded, f, nil)
+	return s.queue(encoded, adapter.Flags{}, nil)
 }
 
 // receive gives the socket a packet: at once if it is connected, when the
 // client was told so if it is about to be.
-func (s *Socket) receive(forms *form, f sendFlags, batch *engineio.Batch) error {
+func (s *Socket) receive(forms *form, f adapter.Flags, batch *engineio.Batch) error {
 	switch s.state.Load() {
 	case connected:
 	case ended:
@@ -191,7 +188,7 @@ func (s *Socket) receive(forms *form, f sendFlags, batch *engineio.Batch) error 
 	return s.queue(encoded, f, batch)
 }
 
-func (s *Socket) receiveEarly(forms *form, f sendFlags) error {
+func (s *Socket) receiveEarly(forms *form, f adapter.Flags) error {
 	encoded, err := forms.of(s.conn)
 	if err != nil {
 		return err
@@ -214,7 +211,7 @@ func (s *Socket) receiveEarly(forms *form, f sendFlags) error {
 // maxEarly bounds what a middleware can emit to a socket that it holds up.
 const maxEarly = 1024
 
-func (s *Socket) queue(p *engineio.Packet, f sendFlags, batch *engineio.Batch) error {
+func (s *Socket) queue(p *engineio.Packet, f adapter.Flags, batch *engineio.Batch) error {
 	o := engineio.SendOptions{Volatile: f.Volatile, Uncompressed: f.Uncompressed, Batch: batch}
 	if s.conn.link.Send(p, o) {
 		return nil
@@ -245,7 +242,7 @@ func (l local) Deliver(members []adapter.Member, p *packet.Packet, f adapter.Fla
 	for _, m := range members {
 		err := m.(*Socket).receive(&forms, f, batch)
 		if err != nil && p.HasID {
-			l.ns.asks.fail(p.ID, m.ID(), err)
+			l.ns.asks.settle(p.ID, m.ID(), answered{err: err})
 		}
 		if err != nil && err != ErrDropped && err != ErrDisconnected {
 			o.Logger.Error("encoding a broadcast", slog.String("nsp", l.ns.name), slog.Any("err", err))

@@ -197,7 +197,7 @@ func (s *Server) enter(name string) *Namespace {
 
 // exit is called when a socket that has entered is gone. Namespaces that
 // clients had made go with their last socket, so that strangers cannot make
-// the server grow.
+// the server grow; those that recover stay, for the sessions that they keep.
 func (s *Server) exit(n *Namespace) {
 	s.mu.Lock()
 	n.count--

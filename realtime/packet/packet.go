@@ -113,16 +113,14 @@ func name(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// NameIs reports whether the event has the name, without an allocation for
-// names that need no escapes.
-func (p *Packet) NameIs(want string) bool {
+// PlainName returns the name of an Event as it lies in the packet, so that it
+// can be looked up without an allocation. It returns false for a name that has
+// to be decoded first, as Name does.
+func (p *Packet) PlainName() ([]byte, bool) {
 	if p.Type != Event || len(p.Args) == 0 {
-		return false
+		return nil, false
 	}
-	if plain, ok := plainString(p.Args[0]); ok {
-		return string(plain) == want
-	}
-	return p.Name() == want
+	return plainString(p.Args[0])
 }
 
 // Values returns the arguments of an Event without its name, or all of an Ack.
