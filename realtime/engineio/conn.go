@@ -34,15 +34,15 @@ type conn struct {
 	raw     rawConn // of use if nc has a descriptor
 
 	// Of the reading goroutine:
-	socket *Socket
-	joined bool // the session uses this connection; before, it is a candidate
-	reader frame.Reader
-	early  []byte // came with the handshake's request
-	quiet  bool   // is to be parked as soon as there is nothing to read
+	socket     *Socket
+	joined     bool // the session uses this connection; before, it is a candidate
+	reader     frame.Reader
+	early      []byte // came with the handshake's request
+	quiet      bool   // is to be parked as soon as there is nothing to read
+	discarding bool   // see discard
 
 	reads  atomic.Uint32 // how often something came
 	parked parked        // guarded by server.parking.mu
-	rest   bool          // the stream is only drained, for the sake of the close frame
 }
 
 // scratch is what a flush needs and nobody keeps.
@@ -161,7 +161,7 @@ func (c *conn) readLoop() {
 		case err == nil:
 		case err == errNothing, errors.Is(err, os.ErrDeadlineExceeded) && c.server.parking.asked(c):
 			c.quiet = false
-			if c.reader.Idle() && !c.rest && c.server.parking.park(c) {
+			if c.reader.Idle() && !c.discarding && c.server.parking.park(c) {
 				return // c belongs to another goroutine now
 			}
 		default:
@@ -173,7 +173,7 @@ func (c *conn) readLoop() {
 
 // readSome waits for bytes and handles what they complete.
 func (c *conn) readSome() error {
-	if direct := c.reader.Direct(); direct != nil && !c.rest {
+	if direct := c.reader.Direct(); direct != nil && !c.discarding {
 		n, err := c.nc.Read(direct)
 		if err != nil {
 			return err
@@ -227,7 +227,7 @@ var errFinished = errors.New("nothing more to read")
 
 // handle takes the events out of what was read.
 func (c *conn) handle() error {
-	if c.rest {
+	if c.discarding {
 		c.reader.Feed(nil)
 		return nil
 	}
@@ -330,8 +330,7 @@ func (c *conn) violation(err error) error {
 		return err
 	}
 	c.socket.end(ReasonTransportError, err, abrupt)
-	c.rest = true
-	c.reader.Release()
+	c.discard()
 	return nil
 }
 
@@ -341,9 +340,16 @@ func (c *conn) malformed(err error) error {
 		return err
 	}
 	c.socket.end(ReasonParseError, err, abrupt)
-	c.rest = true
-	c.reader.Release()
+	c.discard()
 	return nil
+}
+
+// discard has the reader go on to the end of the stream and heed nothing of it:
+// a connection that is closed with bytes unread is reset, and the peer would
+// miss the close frame.
+func (c *conn) discard() {
+	c.discarding = true
+	c.reader.Release()
 }
 
 // farewell says goodbye as the ending asks for. The connection is closed by

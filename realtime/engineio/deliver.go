@@ -13,7 +13,7 @@ type Receiver interface {
 	// later if Message takes long.
 	Message(m Message)
 	// Closed is called exactly once, after the last Message has returned, on
-	// a goroutine that holds no lock.
+	// a goroutine that does nothing else and may block.
 	Closed(reason Reason, err error)
 }
 

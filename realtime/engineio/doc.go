@@ -38,7 +38,7 @@
 // first receiver needs them, and kept. Socket.Send appends the packet to the
 // queue (queue.go) and sees to it that somebody flushes: the goroutine that
 // delivers messages to this socket or corks it, when it is done; else the
-// batch; else a flusher (flush.go): one goroutine for all sockets, so that
+// batch; else a flusher (flushers.go): one goroutine for all sockets, so that
 // frames gather while it is busy, with help when too many wait, and only while
 // there is work. A flush takes all that is queued, makes one system call that
 // does not wait (rawconn_linux.go), and if the kernel does not take everything
@@ -53,9 +53,10 @@
 // handlers, loses what came in the same read; the official protocol suites do
 // both. So the answer to an upgrade (conn.head), and packets that are sent with
 // SendOptions.Ahead, end the write that they are in, and what follows waits for
-// headStart, or until the client says something. That takes a time in the socket and, only if something does
-// follow, a place in the list of those to be flushed late (flush.go): one timer
-// for all. Polling has no such pause, as a client takes a payload as a whole.
+// headStart, or until the client says something. That takes a time in the
+// socket and, only if something does follow, a place in the list of those to be
+// flushed late (late.go): one timer for all. Polling has no such pause, as a
+// client takes a payload as a whole.
 //
 // # Key invariants
 //

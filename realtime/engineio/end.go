@@ -75,7 +75,7 @@ func (s *Socket) finish(reason Reason, err error) {
 // part counts down what must end before the server forgets the socket.
 func (s *Socket) part() {
 	if s.parts.Add(-1) == 0 {
-		s.server.forget(s)
+		s.server.forget()
 	}
 }
 

@@ -30,8 +30,8 @@ type Packet struct {
 	inline [1]wire.Packet
 	size   int // bytes of all parts, with what a frame adds
 
-	// frames4 are the WebSocket frames of protocol version 4, either flat or
-	// in segments. They are made at once since nearly every packet needs them.
+	// The WebSocket frames of protocol version 4, in one of two forms. They
+	// are made at once since nearly every packet needs them.
 	flat     []byte
 	segments [][]byte
 

@@ -256,7 +256,7 @@ func (p *parking) arm(c *conn, slot int32) error {
 		op = syscall.EPOLL_CTL_MOD
 	}
 	ev := syscall.EpollEvent{
-		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | epollOneShot,
+		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT,
 		Fd:     slot, Pad: int32(p.rounds[slot]),
 	}
 	var failed error
@@ -273,8 +273,6 @@ func (p *parking) arm(c *conn, slot int32) error {
 	}
 	return err
 }
-
-const epollOneShot = 1 << 30
 
 // watch starts the readers of connections to which something happens, until
 // nobody is parked.

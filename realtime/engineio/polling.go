@@ -223,17 +223,10 @@ func (s *Socket) writePoll(w http.ResponseWriter, r *http.Request, q *query, ite
 	b := takeBody()
 	defer b.release()
 	contentType := textPlain
-	for i, it := range items {
-		if s.version == wire.V3 {
-			continue
-		}
-		if i > 0 {
-			b.data = append(b.data, wire.Separator)
-		}
-		b.data = append(b.data, it.packet.payload4()...)
-	}
 	if s.version == wire.V3 {
 		b.data, contentType = appendPayload3(b.data, items, !s.base64 && !q.base64 && q.jsonp == "")
+	} else {
+		b.data = appendPayload4(b.data, items)
 	}
 	if hook := s.server.o.Hooks.Sent; hook != nil {
 		hook(s, len(items), len(b.data))
@@ -245,6 +238,16 @@ func (s *Socket) writePoll(w http.ResponseWriter, r *http.Request, q *query, ite
 		return s.server.respondPlain(w, r, contentType, b.data)
 	}
 	return s.server.respond(w, r, contentType, b.data)
+}
+
+func appendPayload4(dst []byte, items []item) []byte {
+	for i, it := range items {
+		if i > 0 {
+			dst = append(dst, wire.Separator)
+		}
+		dst = append(dst, it.packet.payload4()...)
+	}
+	return dst
 }
 
 // appendPayload3 appends a version 3 payload, in its binary form if it has to

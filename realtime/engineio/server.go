@@ -209,8 +209,8 @@ func (s *Server) remove(socket *Socket) {
 	delete(s.sessions, socket.id)
 }
 
-// forget says that nothing of the socket is left.
-func (s *Server) forget(*Socket) {
+// forget says that nothing of one socket is left.
+func (s *Server) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live--

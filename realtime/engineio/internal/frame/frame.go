@@ -59,12 +59,10 @@ func Append(dst []byte, op Op, payload []byte) []byte {
 
 // The close codes in use (RFC 6455 §7.4.1).
 const (
-	CodeNormal       = 1000
-	CodeProtocol     = 1002
-	CodeNone         = 1005 // never on the wire: a close frame without a code
-	CodeInvalidUTF8  = 1007
-	CodeTooBig       = 1009
-	CodeServerFailed = 1011
+	CodeProtocol    = 1002
+	CodeNone        = 1005 // never on the wire: a close frame without a code
+	CodeInvalidUTF8 = 1007
+	CodeTooBig      = 1009
 )
 
 // AppendClose appends a close frame; CodeNone stands for an empty one.
