@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
-
-	"server22.local/appliance/realtime/packet"
 )
 
 // File is a Log that outlives the process: a Memory whose packets and sessions
@@ -48,24 +45,6 @@ const SyncEvery = 500 * time.Millisecond
 // minRewrite keeps small files from being rewritten all the time.
 const minRewrite = 1 << 20
 
-// line is one record of the file: exactly one of its fields is set.
-type line struct {
-	Before  string     `json:"before,omitempty"` // the offset before the first packet
-	Packet  *savedItem `json:"packet,omitempty"`
-	Session *Session   `json:"session,omitempty"`
-	Taken   string     `json:"taken,omitempty"`
-}
-
-type savedItem struct {
-	Offset      string            `json:"offset"`
-	Time        time.Time         `json:"t"`
-	Namespace   string            `json:"nsp"`
-	Args        []json.RawMessage `json:"args"`
-	Attachments [][]byte          `json:"bin,omitempty"`
-	Rooms       []string          `json:"rooms,omitempty"`
-	Except      []string          `json:"except,omitempty"`
-}
-
 // OpenFile opens the log in a file, or begins one. It starts a goroutine that
 // Close ends. A record cut off by a crash at the end of the file is dropped.
 func OpenFile(path string, l Limits) (*File, error) {
@@ -86,70 +65,6 @@ func OpenFile(path string, l Limits) (*File, error) {
 // Live implements Log: a crash leaves no time to save the sessions.
 func (f *File) Live() bool { return true }
 
-// load reads the file as far as it is whole.
-func (f *File) load() error {
-	file, err := os.Open(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	now := time.Now()
-	r := bufio.NewReader(file)
-	for {
-		text, err := r.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		var l line
-		if json.Unmarshal(text, &l) != nil {
-			return nil // torn: what follows cannot be trusted either
-		}
-		f.replay(l, now)
-	}
-}
-
-func (f *File) replay(l line, now time.Time) {
-	m := f.Memory
-	switch {
-	case l.Before != "":
-		m.replayBefore(l.Before)
-	case l.Packet != nil:
-		m.replayPacket(l.Packet)
-	case l.Session != nil:
-		s := *l.Session
-		if s.Ended.IsZero() {
-			s.Ended = now // it was connected when the process ended
-		}
-		m.SaveSession(s)
-	case l.Taken != "":
-		m.TakeSession(l.Taken)
-	}
-}
-
-func (m *Memory) replayBefore(offset string) {
-	n, _ := number(offset)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.before, m.first = offset, n+1
-}
-
-func (m *Memory) replayPacket(s *savedItem) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if n, ok := number(s.Offset); !ok || n != m.first+uint64(len(m.entries)) || len(s.Args) == 0 {
-		return
-	}
-	p := &packet.Packet{Type: packet.Event, Namespace: s.Namespace, Args: s.Args, Attachments: s.Attachments}
-	m.entries = append(m.entries, Entry{Offset: s.Offset, Packet: p, Rooms: s.Rooms, Except: s.Except, Time: s.Time})
-	m.bytes += size(p)
-}
-
 // Append implements Log.
 func (f *File) Append(e Entry) (string, error) {
 	f.fileMu.Lock()
@@ -159,22 +74,15 @@ func (f *File) Append(e Entry) (string, error) {
 		return "", err
 	}
 	e.Offset, e.Time = offset, time.Now()
-	f.put(line{Packet: saved(&e)})
+	f.put(record{Packet: saved(&e)})
 	return offset, nil
-}
-
-func saved(e *Entry) *savedItem {
-	return &savedItem{
-		Offset: e.Offset, Time: e.Time, Namespace: e.Packet.Namespace,
-		Args: e.Packet.Args, Attachments: e.Packet.Attachments, Rooms: e.Rooms, Except: e.Except,
-	}
 }
 
 // SaveSession implements Log.
 func (f *File) SaveSession(s Session) error {
 	f.fileMu.Lock()
 	defer f.fileMu.Unlock()
-	f.put(line{Session: &s})
+	f.put(record{Session: &s})
 	if s.Ended.IsZero() {
 		f.live[s.PID] = s // while it is connected, it cannot be taken
 		return f.failed
@@ -191,14 +99,14 @@ func (f *File) TakeSession(pid string) (Session, bool) {
 	delete(f.live, pid)
 	s, ok := f.Memory.TakeSession(pid)
 	if live || ok { // strangers may name what they like, and it costs no write
-		f.put(line{Taken: pid})
+		f.put(record{Taken: pid})
 	}
 	return s, ok
 }
 
 // put queues a record; fileMu is held.
-func (f *File) put(l line) {
-	text, err := json.Marshal(l)
+func (f *File) put(r record) {
+	text, err := json.Marshal(r)
 	if err != nil {
 		f.failed = err
 		return
@@ -295,17 +203,17 @@ func (f *File) dump(to io.Writer) (size int64, err error) {
 	defer m.mu.Unlock()
 	counter := &countingWriter{to: bufio.NewWriter(to)}
 	enc := json.NewEncoder(counter)
-	records := []line{{Before: m.before}}
+	records := []record{{Before: m.before}}
 	for i := range m.entries {
-		records = append(records, line{Packet: saved(&m.entries[i])})
+		records = append(records, record{Packet: saved(&m.entries[i])})
 	}
 	for _, pid := range m.order {
 		if s, ok := m.sessions[pid]; ok {
-			records = append(records, line{Session: &s})
+			records = append(records, record{Session: &s})
 		}
 	}
 	for _, s := range f.live {
-		records = append(records, line{Session: &s})
+		records = append(records, record{Session: &s})
 	}
 	for _, r := range records {
 		if err := enc.Encode(r); err != nil {
