@@ -19,13 +19,13 @@ type Keeper struct {
 	log  Log
 	tail int
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards all following; taken before that of a channel
 	channels map[string]*channel
 }
 
 // channel is one that is in use.
 type channel struct {
-	mu        sync.Mutex
+	mu        sync.Mutex // guards all following but waiting
 	loaded    bool
 	delivered uint64    // the number of the last message that was delivered
 	tail      []Message // the last of them, oldest first

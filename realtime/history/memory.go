@@ -16,7 +16,7 @@ type Memory struct {
 	now       func() time.Time
 
 	order    sync.Mutex // held while done is called, so that calls are in order; before mu
-	mu       sync.Mutex
+	mu       sync.Mutex // guards all following
 	used     int64
 	channels map[string]*ring
 }

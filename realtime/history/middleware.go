@@ -43,9 +43,10 @@ type Kept struct {
 // rooms at once, those to one socket, and those that ask for acknowledgements
 // pass as they are. What cannot be stored is sent without a number.
 //
-// It is called before the server serves; ctx is to live as long as that. Emit returns before the event is
-// stored; [Kept.Emit] tells when it is. The first room of a socket is its own:
-// what is emitted to that is kept, too, if it is emitted as to a room.
+// It is called before the server serves; ctx is to live as long as that. Emit
+// returns before the event is stored; [Kept.Emit] tells when it is. The room
+// that a socket has by its id is one like others: what is emitted to it is
+// kept, while what [realtime.Socket.Emit] sends is not.
 func Keep(ctx context.Context, ns *realtime.Namespace, o Options) *Kept {
 	if o.Log == nil {
 		o.Log = NewMemory(Retention{Count: 1000}, 16<<20)
@@ -98,12 +99,12 @@ func (k *Kept) publish(m Message, send func() error, number func(any) error, don
 			err = send()
 		}
 		if err != nil {
-			k.o.Logger.Error("sending what was kept", "nsp", k.ns.Name(), "room", m.Channel, "error", err)
+			k.o.Logger.Error("sending what was kept", "nsp", k.ns.Name(), "room", m.Channel, "err", err)
 		}
 	}
 	k.keeper.Publish(k.ctx, m, deliver, func(r Receipt, err error) {
 		if err != nil && done == nil {
-			k.o.Logger.Error("an event was not kept", "nsp", k.ns.Name(), "room", m.Channel, "error", err)
+			k.o.Logger.Error("an event was not kept", "nsp", k.ns.Name(), "room", m.Channel, "err", err)
 			_ = send() // better without a number than not at all
 			return
 		}
@@ -232,7 +233,7 @@ func (k *Kept) args(m Message) realtime.Args {
 	raw := []json.RawMessage{nil} // where the name stands
 	var rest []json.RawMessage
 	if err := json.Unmarshal(m.Data, &rest); err != nil {
-		k.o.Logger.Error("a kept event cannot be read", "room", m.Channel, "seq", m.Seq, "error", err)
+		k.o.Logger.Error("a kept event cannot be read", "room", m.Channel, "seq", m.Seq, "err", err)
 	}
 	p := packet.Packet{Type: packet.Event, Args: append(raw, rest...), Attachments: m.Attachments}
 	return p.Values()
