@@ -86,6 +86,7 @@ type AckError struct {
 	Data    json.RawMessage // the whole object beneath "error", Message included
 }
 
+// Error returns the message.
 func (e *AckError) Error() string { return e.Message }
 
 func ackError(answer Args) *AckError {

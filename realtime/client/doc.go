@@ -40,9 +40,11 @@
 // There are two ways to more:
 //
 //   - Options.Retries: every emit is repeated until the server acknowledges
-//     it, one after another, so that nothing is lost and the order is kept. The
-//     server can see a packet twice; give each an id, and let it drop those it
-//     knows.
+//     it, one after another, over any number of connections, so that none is
+//     lost with a connection and the order is kept. One that a server which is
+//     there leaves unanswered that many times is given up, and OnError hears
+//     of it. The server can see a packet twice; give each an id, and let it
+//     drop those it knows.
 //   - Connection state recovery, if the server has it: after a short absence
 //     the socket has its id, rooms and missed events back, and
 //     [Socket.Recovered] says so.

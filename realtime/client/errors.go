@@ -36,7 +36,7 @@ var (
 
 	errOverflow  = errors.New("handlers do not keep up: too many events wait for them")
 	errOldServer = errors.New("server speaks an old Socket.IO (1 or 2), which is not supported")
-	errRunTwice  = errors.New("client was already run")
+	errRunTwice  = errors.New("client was already run: New makes another one")
 )
 
 // TooLargeError is returned for a packet beyond the server's limit, which
@@ -54,6 +54,7 @@ type Refusal struct {
 	Data      json.RawMessage // what the server gave beside the message, nil without
 }
 
+// Error names the namespace and says what the server said.
 func (r *Refusal) Error() string {
 	return fmt.Sprintf("server refused namespace %s: %s", r.Namespace, r.Message)
 }

@@ -63,8 +63,9 @@ func (s *Socket) OnDisconnect(f func(s *Socket, why Reason)) (remove func()) {
 }
 
 // OnConnectError adds a function that is called when the socket could not be
-// connected, until remove is called. After a [*Refusal] it is no longer active, and [Socket.Connect]
-// tries again; after anything else it is tried again by itself.
+// connected, until remove is called. After a [*Refusal] the socket is no longer
+// active, and [Socket.Connect] tries again; after anything else it is tried
+// again by itself.
 func (s *Socket) OnConnectError(f func(s *Socket, err error)) (remove func()) {
 	return add(&s.handlers, &s.handlers.refused, f)
 }

@@ -32,12 +32,7 @@ type delivery struct {
 func sizeOf(packets ...*packet.Packet) int {
 	n := 0
 	for _, p := range packets {
-		for _, arg := range p.Args {
-			n += len(arg)
-		}
-		for _, a := range p.Attachments {
-			n += len(a)
-		}
+		n += p.Size()
 	}
 	return n
 }

@@ -32,6 +32,7 @@ type TooLargeError struct {
 	Limit int64 // the server's maxPayload
 }
 
+// Error says by how much.
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("message of %d bytes exceeds the server's limit of %d", e.Size, e.Limit)
 }
@@ -39,6 +40,7 @@ func (e *TooLargeError) Error() string {
 // ReceiverError is the end of a connection whose [Receiver] refused a message.
 type ReceiverError struct{ Err error }
 
+// Error says what the receiver said.
 func (e *ReceiverError) Error() string { return "refusing a message: " + e.Err.Error() }
 
 // Unwrap returns what the receiver said.
@@ -51,6 +53,7 @@ type HTTPError struct {
 	Message string // Engine.IO's message, or the beginning of the body
 }
 
+// Error gives the status, and what came with it.
 func (e *HTTPError) Error() string {
 	if e.Message == "" {
 		return fmt.Sprintf("server answered status %d", e.Status)
