@@ -3,7 +3,7 @@
 //
 //	go run ./test/conformance -fixture engineio -addr 127.0.0.1:3000
 //
-// Each fixture is a file of this package and an entry of fixtures.
+// Each fixture is a function of this package and an entry of fixtures.
 package main
 
 import (
@@ -52,7 +52,7 @@ func main() {
 }
 
 func run(name, addr string, verbose bool) error {
-	make, ok := fixtures[name]
+	start, ok := fixtures[name]
 	if !ok {
 		return fmt.Errorf("no fixture %q; there are %s", name, strings.Join(slices.Sorted(maps.Keys(fixtures)), ", "))
 	}
@@ -68,7 +68,7 @@ func run(name, addr string, verbose bool) error {
 	if err != nil {
 		return fmt.Errorf("starting fixture %s: %w", name, err)
 	}
-	sessions := make(log)
+	sessions := start(log)
 	front := &http.Server{Handler: sessions, ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { front.Close() })
 	fmt.Printf("fixture %s listens on %s\n", name, l.Addr())
