@@ -152,6 +152,9 @@ func (k *Kept) Join(ctx context.Context, s *realtime.Socket, room string, since 
 	now, _ := k.o.Clock()
 	q := since.Query(room, now)
 	q.Limit, q.Bytes, q.Prefer = mostAsked, mostBytes, Newest
+	if !since.Given {
+		q.Limit = 1 // the last number is all that is wanted
+	}
 	err = k.keeper.Begin(ctx, q, func(missed []Message, upTo uint64) {
 		last = upTo
 		if !since.Given {
