@@ -41,8 +41,8 @@
 //
 //   - Options.Retries: every emit is repeated until the server acknowledges
 //     it, one after another, over any number of connections, so that none is
-//     lost with a connection and the order is kept. One that a server which is
-//     there leaves unanswered that many times is given up, and OnError hears
+//     lost with a connection and the order is kept. Only what a server that is
+//     there leaves unanswered with all retries is given up, and OnError hears
 //     of it. The server can see a packet twice; give each an id, and let it
 //     drop those it knows.
 //   - Connection state recovery, if the server has it: after a short absence
