@@ -160,6 +160,7 @@ type backend struct {
 	changes     map[string]*string
 	clock       time.Time
 	reloads     int
+	broken      error // of Backup
 }
 
 func (b *backend) Settings() []Setting { return []Setting{{Key: "name", Value: "server22"}} }
@@ -193,6 +194,9 @@ func (b *backend) ConfirmNetwork(_ context.Context, via netip.Addr) error {
 }
 func (b *backend) RevertNetwork(context.Context) error { return errors.New("nothing to revert") }
 func (b *backend) Backup(_ context.Context, w io.Writer) error {
+	if b.broken != nil {
+		return b.broken
+	}
 	_, err := io.WriteString(w, "everything")
 	return err
 }
@@ -262,6 +266,24 @@ func serve(api *API) (ask func(method, path, body string, header ...string) *htt
 			cookies[c.Name] = c
 		}
 		return rec
+	}
+}
+
+func TestLogoutTakesTheCookieAway(t *testing.T) {
+	ask := serve(&API{Log: slog.New(slog.DiscardHandler), Account: NewAccount(cheap, memory(new(string))), Backend: &backend{}})
+	cookie := ask("POST", "/api/v1/admin/logout", "").Result().Cookies()
+	if len(cookie) != 1 || cookie[0].Value != "" || cookie[0].MaxAge >= 0 {
+		t.Errorf("the browser is told %v", cookie)
+	}
+}
+
+// Why there is no backup is not saved as one.
+func TestFailedBackupIsNoDownload(t *testing.T) {
+	b := &backend{broken: errors.New("the disk is full")}
+	ask := serve(&API{Log: slog.New(slog.DiscardHandler), Account: NewAccount(cheap, memory(new(string))), Backend: b, Allow: func(*http.Request) bool { return true }})
+	rec := ask("GET", "/api/v1/admin/backup", "")
+	if got := rec.Header().Get("Content-Disposition"); rec.Code != http.StatusInternalServerError || got != "" {
+		t.Errorf("answered %d, to be kept as %q", rec.Code, got)
 	}
 }
 

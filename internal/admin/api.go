@@ -82,6 +82,7 @@ type handler func(http.ResponseWriter, *http.Request) error
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if err := h(w, r); err != nil {
+		w.Header().Del("Content-Disposition") // a refusal is no file to keep
 		problem.Write(w, problemOf(err))
 	}
 }
@@ -201,11 +202,18 @@ func (a *API) setClock(w http.ResponseWriter, r *http.Request) error {
 // sessionCookie holds an administrator's session in a browser.
 const sessionCookie = "appliance_admin"
 
-// setSession gives a browser its session; a negative life takes it away. No
-// Secure: on the LAN it is plain http.
-func setSession(w http.ResponseWriter, token string, life time.Duration) {
+// setSession gives a browser its session.
+func setSession(w http.ResponseWriter, token string) {
+	setCookie(w, token, int(sessionLife.Seconds()))
+}
+
+// endSession takes it away.
+func endSession(w http.ResponseWriter) { setCookie(w, "", -1) }
+
+// setCookie is not Secure: on the LAN it is plain http.
+func setCookie(w http.ResponseWriter, token string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: sessionCookie, Value: token, Path: "/", MaxAge: int(life.Seconds()),
+		Name: sessionCookie, Value: token, Path: "/", MaxAge: maxAge,
 		HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }

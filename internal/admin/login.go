@@ -21,7 +21,7 @@ func (a *API) claim(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	setSession(w, token, sessionLife)
+	setSession(w, token)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -36,7 +36,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	setSession(w, token, sessionLife)
+	setSession(w, token)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -52,7 +52,7 @@ func (a *API) note(r *http.Request, what string, err error) {
 
 func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 	a.Account.Logout(SessionOf(r.Header))
-	setSession(w, "", -1)
+	endSession(w)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -74,7 +74,7 @@ func (a *API) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if token, err = a.Account.Login(c.Password); err != nil {
 		return err
 	}
-	setSession(w, token, sessionLife)
+	setSession(w, token)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
