@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -136,7 +137,7 @@ func (b *Bus) Reload(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range b.topics {
-		t.retained = nil
+		t.retained, t.last = nil, nil
 	}
 	b.retainedBytes = 0
 	for _, m := range retained {
@@ -264,7 +265,7 @@ func (b *Bus) Topics(prefix string) []TopicInfo {
 		}
 		list = append(list, info)
 	}
-	slices.SortFunc(list, func(x, y TopicInfo) int { return compare(x.Topic, y.Topic) })
+	slices.SortFunc(list, func(x, y TopicInfo) int { return cmp.Compare(x.Topic, y.Topic) })
 	return list
 }
 
@@ -298,21 +299,21 @@ type kept struct {
 }
 
 // keep stores what the topic retains now, in a while. b.mu is held.
-func (b *Bus) keep(t *topic, persist func(key string, value []byte)) {
-	if b.cfg.Retained == nil {
+func (b *Bus) keep(t *topic) {
+	switch {
+	case b.cfg.Retained == nil:
 		return
-	}
-	if t.retained == nil {
-		persist(t.name, nil)
+	case t.retained == nil:
+		b.cfg.Retained.PutLazy(t.name, nil)
 		return
 	}
 	m := t.retained
 	text, err := json.Marshal(kept{m.Seq, m.Time.UnixMilli(), m.ClockUnset, m.Value.Type, m.Value.JSON, m.Value.Bytes})
 	if err != nil {
-		b.cfg.Logger.Error("a retained value cannot be kept", "topic", t.name, "error", err)
+		b.cfg.Logger.Error("a retained value cannot be kept", "topic", t.name, "err", err)
 		return
 	}
-	persist(t.name, text)
+	b.cfg.Retained.PutLazy(t.name, text)
 }
 
 func (b *Bus) loadRetained(ctx context.Context) ([]*Message, error) {
@@ -327,7 +328,7 @@ func (b *Bus) loadRetained(ctx context.Context) ([]*Message, error) {
 	for topic, text := range values {
 		var k kept
 		if err := json.Unmarshal(text, &k); err != nil {
-			b.cfg.Logger.Error("a retained value cannot be read", "topic", topic, "error", err)
+			b.cfg.Logger.Error("a retained value cannot be read", "topic", topic, "err", err)
 			continue
 		}
 		value := Value{JSON: k.JSON, Bytes: k.Binary, Type: k.Type}

@@ -121,6 +121,34 @@ func TestRetainedAndCountSurvive(t *testing.T) {
 	}
 }
 
+// After a backup was restored, what is retained is what was when it was made.
+func TestReload(t *testing.T) {
+	dir := t.TempDir()
+	b, s, _ := newBus(t, filepath.Join(dir, "store.db"), Config{})
+	retain := func(topic, body string) {
+		publish(t, b, Publication{Topic: topic, Value: ParseValue([]byte(body)), Retain: true})
+	}
+	retain("lab/temp", "1")
+	backup := filepath.Join(dir, "backup")
+	if err := s.Backup(t.Context(), backup, nil); err != nil {
+		t.Fatal(err)
+	}
+	retain("lab/temp", "2")
+	retain("later", "3")
+	if _, err := s.Restore(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := b.Get("lab/temp"); err != nil || string(m.Value.JSON) != "1" {
+		t.Errorf("the value of the backup is %v, %v", m, err)
+	}
+	if m, err := b.Get("later"); status(err) != 404 {
+		t.Errorf("what came after the backup is %v, %v", m, err)
+	}
+}
+
 // TestCountAfterCrash looks at the store as a crash would leave it.
 func TestCountAfterCrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")

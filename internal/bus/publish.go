@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,8 +9,6 @@ import (
 	"server22.local/appliance/internal/problem"
 	"server22.local/appliance/realtime/history"
 )
-
-func compare(a, b string) int { return cmp.Compare(a, b) }
 
 // Publication is what somebody publishes.
 type Publication struct {
@@ -143,13 +140,7 @@ func (b *Bus) record(t *topic, m *Message) {
 	if m.Retain {
 		b.retainedBytes += int64(m.Value.Size()) - t.retainedSize()
 		t.retained = m
-		b.keepLazily(t)
-	}
-}
-
-func (b *Bus) keepLazily(t *topic) {
-	if b.cfg.Retained != nil {
-		b.keep(t, b.cfg.Retained.PutLazy)
+		b.keep(t)
 	}
 }
 
@@ -169,7 +160,7 @@ func (b *Bus) Clear(topic string) error {
 	retained := t.retained != nil
 	t.last, t.retained = nil, nil
 	if retained {
-		b.keepLazily(t)
+		b.keep(t)
 	}
 	return nil
 }

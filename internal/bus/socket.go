@@ -91,7 +91,7 @@ func (h *hub) deliver(filters []*filter, m *Message) {
 		to = to.Volatile()
 	}
 	if err := to.Emit("message", m.Argument()); err != nil {
-		h.bus.cfg.Logger.Error("emitting a message", "nsp", h.ns.Name(), "topic", m.Topic, "error", err)
+		h.bus.cfg.Logger.Error("emitting a message", "nsp", h.ns.Name(), "topic", m.Topic, "err", err)
 	}
 }
 
