@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,8 +10,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
+
+	"server22.local/appliance/internal/chat"
 )
 
 var place = Place{State: "/nowhere/appliance", LowPorts: true}
@@ -81,16 +85,21 @@ func TestLayersWinInOrder(t *testing.T) {
 	}
 }
 
-func TestForgivesWindows(t *testing.T) {
-	var utf16 strings.Builder
-	utf16.WriteString("\xff\xfe")
-	for _, r := range "name = 'pi'\r\n" {
-		utf16.WriteString(string([]byte{byte(r), 0}))
+// asUTF16 writes a text as Notepad's "Unicode", with a byte order mark.
+func asUTF16(text string, order binary.AppendByteOrder) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune("\ufeff" + text)) {
+		b = order.AppendUint16(b, unit)
 	}
+	return string(b)
+}
+
+func TestForgivesWindows(t *testing.T) {
+	const text = "name = 'pi'\r\n# 22 °C 🌡\r\n[discovery]\r\ninstance = '🌡'\r\n"
 	for name, text := range map[string]string{
 		"BOM":    "\ufeffname = 'pi'\n",
 		"CRLF":   "\r\nname = 'pi'\r\n\r\n[net]\r\nmode = 'dhcp'\r\n",
-		"UTF-16": utf16.String(),
+		"UTF-16": asUTF16(text, binary.LittleEndian), "UTF-16, big-endian": asUTF16(text, binary.BigEndian),
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := Load(Sources{Path: write(t, map[string]string{"appliance.toml": text}), Place: place})
@@ -99,6 +108,9 @@ func TestForgivesWindows(t *testing.T) {
 			}
 			if l.Name != "pi" {
 				t.Errorf("name is %q", l.Name)
+			}
+			if strings.HasPrefix(name, "UTF-16") && l.Discovery.Instance != "🌡" {
+				t.Errorf("discovery.instance is %q", l.Discovery.Instance)
 			}
 		})
 	}
@@ -201,12 +213,28 @@ func TestMissingFile(t *testing.T) {
 }
 
 func TestUnknownVariableIsAWarning(t *testing.T) {
-	l, err := Load(Sources{Path: write(t, map[string]string{"appliance.toml": ""}), Place: place, Environ: []string{"APPLIANCE_PORT=tcp://1.2.3.4:80"}})
+	l, err := Load(Sources{Path: write(t, map[string]string{"appliance.toml": ""}), Place: place, Environ: []string{
+		"APPLIANCE_PORT=tcp://1.2.3.4:80",
+		"APPLIANCE_CONFIG=/x", "APPLIANCE_URL=http://pi.local/", "APPLIANCE_SOCKET=/x", // ours, though no keys
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], "APPLIANCE_PORT") {
 		t.Errorf("warned %q", l.Warnings)
+	}
+}
+
+// A name that the chat refuses must not pass here: the daemon would not start.
+func TestRoomsAreWhatTheChatTakes(t *testing.T) {
+	for _, name := range []string{
+		"lobby", "Küche 2", "👩\u200d🍳", strings.Repeat("ü", 64),
+		"", strings.Repeat("ü", 65), "tab\there", "a\u200bb", "a\u2028b", "a\x7fb", "a\xffb",
+	} {
+		here, there := roomName(name), new(chat.Chat).SetRooms([]string{name})
+		if (here == nil) != (there == nil) {
+			t.Errorf("%q: the configuration says %v, the chat %v", name, here, there)
+		}
 	}
 }
 

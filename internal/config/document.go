@@ -2,9 +2,11 @@ package config
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -43,23 +45,21 @@ func parse(source string, text []byte) (*document, error) {
 func unwindows(text []byte) []byte {
 	switch {
 	case bytes.HasPrefix(text, []byte{0xff, 0xfe}):
-		text = fromUTF16(text[2:], 0)
+		text = fromUTF16(text[2:], binary.LittleEndian)
 	case bytes.HasPrefix(text, []byte{0xfe, 0xff}):
-		text = fromUTF16(text[2:], 1)
+		text = fromUTF16(text[2:], binary.BigEndian)
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
 }
 
-// fromUTF16 keeps what is ASCII and lets the parser refuse the rest: keys are
-// ASCII, and so is nearly every value that Notepad's "Unicode" has broken.
-func fromUTF16(text []byte, low int) []byte {
-	out := make([]byte, 0, len(text)/2)
-	for i := 0; i+1 < len(text); i += 2 {
-		r := rune(text[i+low]) | rune(text[i+1-low])<<8
-		out = append(out, string(r)...)
+// fromUTF16 reads what Notepad calls "Unicode".
+func fromUTF16(text []byte, order binary.ByteOrder) []byte {
+	units := make([]uint16, len(text)/2)
+	for i := range units {
+		units[i] = order.Uint16(text[2*i:])
 	}
-	return out
+	return []byte(string(utf16.Decode(units)))
 }
 
 func (d *document) syntax(err error) error {

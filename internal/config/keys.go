@@ -23,7 +23,7 @@ type Key struct {
 
 // Env is the environment variable that sets it.
 func (k Key) Env() string {
-	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(k.Path, ".", "_"))
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.Path, ".", "_"))
 }
 
 // Table is the table that it stands in, "" at the top.

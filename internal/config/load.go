@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// EnvPrefix begins the name of every environment variable that is ours.
-const EnvPrefix = "APPLIANCE_"
+// envPrefix begins the name of every environment variable that is ours.
+const envPrefix = "APPLIANCE_"
 
-// Variables that begin like a key's and are none: the configuration file, the
-// control socket, and the test scripts' switch.
-var otherVariables = []string{"APPLIANCE_CONFIG", "APPLIANCE_SOCKET"}
+// otherVariables begin like a key's and are none: what the command line takes
+// for --config and --url, and the daemon's control socket.
+var otherVariables = []string{"APPLIANCE_CONFIG", "APPLIANCE_URL", "APPLIANCE_SOCKET"}
 
 // SettingsFile is the name, within the state folder, of the layer that the
 // page and the command line write.
@@ -271,7 +271,7 @@ func (l *Loaded) readEnviron(environ []string) error {
 	var errs Errors
 	for _, kv := range environ {
 		name, text, _ := strings.Cut(kv, "=")
-		if !strings.HasPrefix(name, EnvPrefix) || slices.Contains(otherVariables, name) {
+		if !strings.HasPrefix(name, envPrefix) || slices.Contains(otherVariables, name) {
 			continue
 		}
 		key, ok := lookupEnv(name)

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // label is a host name's part (RFC 1123 §2.1): what DHCP, DNS and mDNS agree
@@ -84,7 +86,7 @@ var rules = []rule{
 		}
 		return nil
 	}},
-	{"chat.rooms", "1 to 64 bytes each", func(c *Config) error { return each(c.Chat.Rooms, roomName) }},
+	{"chat.rooms", "1 to 64 characters each", func(c *Config) error { return each(c.Chat.Rooms, roomName) }},
 	{"bus.history_per_topic", "0 to 1000000", func(c *Config) error {
 		if n := c.Bus.HistoryPerTopic; n < 0 || n > 1_000_000 {
 			return fmt.Errorf("must be between 0 and 1000000, not %d", n)
@@ -274,11 +276,19 @@ func pageOrigin(origin string) error {
 	return nil
 }
 
+// roomName takes what the chat takes: a test holds the two together.
 func roomName(name string) error {
-	if name == "" || len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
+	if name == "" || !utf8.ValidString(name) || utf8.RuneCountInString(name) > 64 || strings.ContainsFunc(name, unseen) {
 		return fmt.Errorf("%q is not a room's name", name)
 	}
 	return nil
+}
+
+// unseen characters would make two names look like one; the joiner is part of
+// some emoji.
+func unseen(r rune) bool {
+	const joiner = '\u200d'
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) && r != joiner || r == '\u2028' || r == '\u2029'
 }
 
 // namespace is a name as Socket.IO writes it, and fit for the name of a file.
