@@ -37,6 +37,19 @@ func TestRoomsOfTheConfigurationAreLive(t *testing.T) {
 	}
 }
 
+// What is changed on the network at once waits for no restart.
+func TestAliasesAreLive(t *testing.T) {
+	r := start(t, "")
+	cookie := r.session(t)
+	resp, body := r.ask(t, "PATCH", "/api/v1/admin/settings", `{"discovery.aliases":"chat","discovery.cnames":"old"}`, "Cookie", cookie)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("answered %s %s", resp.Status, body)
+	}
+	if _, body := r.ask(t, "GET", "/api/v1/status", ""); strings.Contains(string(body), "restart") {
+		t.Errorf("a restart is asked for: %s", body)
+	}
+}
+
 // A backup comes back by the page, and counts of messages are of what is kept.
 func TestRestoreOverHTTP(t *testing.T) {
 	r := start(t, "")

@@ -14,9 +14,10 @@ import (
 	"server22.local/appliance/systemd"
 )
 
-// live are the keys that take effect without a restart.
+// live are the keys that take effect without a restart, beside the network's.
 var live = []string{
-	"name", "discovery.aliases", "log.level", "http.allow_hosts", "http.origins", "access.policy", "access.allow", "access.token", "admin.password_hash", "chat.rooms",
+	"name", "discovery.aliases", "discovery.cnames", "log.level", "http.allow_hosts", "http.origins",
+	"access.policy", "access.allow", "access.token", "admin.password_hash", "chat.rooms",
 }
 
 // followTimeout is for the network to take a configuration, not for its
