@@ -303,7 +303,7 @@ func (a *App) buildNetwork(ctx context.Context) (err error) {
 		settings = netcfg.Settings{Interface: settings.Interface}
 		a.network = other
 	}
-	if a.observer, err = a.newConfigurator(a.cfg(), settings); err != nil {
+	if a.observer, err = newConfigurator(a.cfg(), settings, a.keepNetwork, a.log.With("part", "netcfg")); err != nil {
 		return err
 	}
 	if !elsewhere {

@@ -226,7 +226,7 @@ func TestPartThatFailsTurnsUpInHealthAndComesBack(t *testing.T) {
 }
 
 func TestQR(t *testing.T) {
-	svg, err := QRSVG("http://192.168.1.22/")
+	svg, err := qrSVG("http://192.168.1.22/")
 	if err != nil || !bytes.HasPrefix(svg, []byte("<svg ")) || !bytes.Contains(svg, []byte(`fill="#fff"`)) {
 		t.Errorf("drew %.60s (%v)", svg, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/control"
 	"server22.local/appliance/internal/httpd"
+	"server22.local/appliance/netcfg"
 )
 
 // Settings is admin.Backend's.
@@ -63,6 +64,11 @@ func (a *App) keep(changes map[string]*string) error {
 	}
 	a.config.Store(next)
 	return nil
+}
+
+// keepNetwork writes the network's settings that were confirmed.
+func (a *App) keepNetwork(s netcfg.Settings) error {
+	return a.keep(settingChanges(settingsOf(a.cfg()), s))
 }
 
 // Events is admin.Backend's.

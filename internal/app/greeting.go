@@ -55,8 +55,8 @@ func halfBlock(upper, lower bool) string {
 	}
 }
 
-// QRSVG draws a QR code as an SVG for a white background.
-func QRSVG(text string) ([]byte, error) {
+// qrSVG draws a QR code as an SVG for a white background.
+func qrSVG(text string) ([]byte, error) {
 	code, err := qr.Encode(text, qr.M)
 	if err != nil {
 		return nil, fmt.Errorf("drawing the QR code: %w", err)

@@ -47,9 +47,11 @@ func (d *NetDaemon) Run(ctx context.Context) error {
 		return stateFault(dir, err)
 	}
 	defer lock.Close()
-	if d.ownNetwork, err = d.configurator(cfg, dir); err != nil {
+	configurator, err := newConfigurator(cfg, settingsOf(cfg), d.commit, d.opts.Log)
+	if err != nil {
 		return err
 	}
+	d.ownNetwork = &ownNetwork{configurator, d.opts.Sources, d.config.Load}
 	mux := http.NewServeMux()
 	netRoutes(mux, d)
 	mux.Handle("/", http.HandlerFunc(notFound))
@@ -62,17 +64,6 @@ func (d *NetDaemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.followState(ctx) })
 	group.Go(func() error { return systemd.Watchdog{Check: d.selfCheck}.Run(ctx) })
 	return group.Wait()
-}
-
-func (d *NetDaemon) configurator(cfg *config.Loaded, dir string) (*ownNetwork, error) {
-	configurator, err := netcfg.New(netcfg.Config{
-		Settings: settingsOf(cfg), Hostname: cfg.Name, ResolvConf: resolvConf(cfg), SystemResolver: systemResolver(cfg), StateDir: dir,
-		Commit: d.commit, Logger: d.opts.Log,
-	})
-	if err != nil {
-		return nil, &Fault{Err: fmt.Errorf("cannot configure the network: %w", err), Advice: "see [net] in 'appliance config show'"}
-	}
-	return &ownNetwork{configurator, d.opts.Sources, d.config.Load}, nil
 }
 
 // commit keeps settings that were confirmed.

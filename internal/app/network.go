@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -138,15 +139,14 @@ type ownNetwork struct {
 
 // newConfigurator makes what looks after the interface. commit keeps settings
 // that were confirmed.
-func (a *App) newConfigurator(cfg *config.Loaded, settings netcfg.Settings) (*netcfg.Configurator, error) {
+func newConfigurator(cfg *config.Loaded, settings netcfg.Settings, commit func(netcfg.Settings) error, log *slog.Logger) (*netcfg.Configurator, error) {
 	dir := filepath.Join(cfg.State, netStateDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, stateFault(cfg.State, err)
 	}
 	configurator, err := netcfg.New(netcfg.Config{
 		Settings: settings, Hostname: cfg.Name, ResolvConf: resolvConf(cfg), SystemResolver: systemResolver(cfg), StateDir: dir,
-		Commit: func(s netcfg.Settings) error { return a.keep(settingChanges(settingsOf(a.cfg()), s)) },
-		Logger: a.log.With("part", "netcfg"),
+		Commit: commit, Logger: log,
 	})
 	if err != nil {
 		return nil, &Fault{Err: fmt.Errorf("cannot configure the network: %w", err), Advice: "see [net] in 'appliance config show'"}

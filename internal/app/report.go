@@ -121,7 +121,7 @@ func (r Report) writeLog(_ context.Context, w io.Writer) {
 }
 
 func (r Report) writeBox(_ context.Context, w io.Writer) {
-	events, err := blackbox.Read(filepath.Join(r.State, BlackBox))
+	events, err := blackbox.Read(filepath.Join(r.State, blackBoxDir))
 	if err != nil {
 		fmt.Fprintf(w, "%v (run this as root)\n", err)
 	}

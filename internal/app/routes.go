@@ -35,8 +35,8 @@ func (a *App) routes() error {
 		s.Handle(pattern, handler)
 	}
 	s.OnShutdown(a.data.api.Close)
-	office := admin.API{Account: a.account, Backend: a, Allow: a.isAdmin, Log: a.log.With("part", "admin")}
-	for pattern, handler := range office.Routes() {
+	administration := admin.API{Account: a.account, Backend: a, Allow: a.isAdmin, Log: a.log.With("part", "admin")}
+	for pattern, handler := range administration.Routes() {
 		s.Handle(pattern, handler)
 	}
 	s.Handle("/api/", s.NotFound("/api/"))
@@ -72,7 +72,7 @@ func (a *App) serveQR(w http.ResponseWriter, _ *http.Request) {
 		problem.Write(w, problem.New(http.StatusNotFound, "no_address", "this device has no address yet", "connect it to a network"))
 		return
 	}
-	svg, err := QRSVG(urls[0])
+	svg, err := qrSVG(urls[0])
 	if err != nil {
 		problem.Write(w, problem.New(http.StatusInternalServerError, "internal", err.Error(), ""))
 		return

@@ -10,14 +10,14 @@ import (
 	"server22.local/appliance/internal/health"
 )
 
-// BlackBox is the folder, within the state folder, of what a technician reads
+// blackBoxDir is the folder, within the state folder, of what a technician reads
 // after the fact.
-const BlackBox = "blackbox"
+const blackBoxDir = "blackbox"
 
 // openBox opens the black box. Without one the appliance goes on: a witness is
 // no reason to stop.
 func (a *App) openBox() {
-	box, err := blackbox.Open(filepath.Join(a.cfg().State, BlackBox), a.log.With("part", "black box"))
+	box, err := blackbox.Open(filepath.Join(a.cfg().State, blackBoxDir), a.log.With("part", "black box"))
 	if err != nil {
 		a.log.Warn("life-cycle events are not kept", "err", err)
 		return
