@@ -92,18 +92,9 @@ func loginName() string {
 func (c *conversation) run(ctx context.Context) error {
 	ctx, cancel := c.target.bound(ctx)
 	defer cancel()
-	if err := c.inv.resolve(ctx, &c.target); err != nil {
-		return err
-	}
-	base, err := c.target.namespace("")
+	cl, err := c.inv.newClient(ctx, &c.target)
 	if err != nil {
 		return err
-	}
-	options := c.target.options()
-	options.ReconnectDelay = reconnectDelay
-	cl, err := client.New(base, options)
-	if err != nil {
-		return usage(err, "as in --url http://server22.local/")
 	}
 	socket := cl.Of("/chat")
 	joins := make(chan error, 1)
@@ -119,16 +110,9 @@ func (c *conversation) run(ctx context.Context) error {
 			return c.target.failure(ctx, err)
 		}
 	case <-ctx.Done():
-		return c.ended(ctx)
+		return ended(ctx)
 	}
 	return c.talk(ctx, socket)
-}
-
-func (c *conversation) ended(ctx context.Context) error {
-	if errors.Is(context.Cause(ctx), errTimeout) {
-		return &failure{exitTimeout, errTimeout, ""}
-	}
-	return nil
 }
 
 // listen joins at every connection, from where the last one broke off, and
@@ -209,7 +193,7 @@ func (c *conversation) talk(ctx context.Context, socket *client.Socket) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return c.ended(ctx)
+			return ended(ctx)
 		case line, more := <-lines:
 			if !more {
 				return nil

@@ -26,24 +26,20 @@ func (inv *invocation) socket() string {
 	if path := os.Getenv("APPLIANCE_SOCKET"); path != "" {
 		return path
 	}
-	dir := filepath.Dir(servicePath)
-	if loaded, err := config.Load(inv.sources()); err == nil {
-		dir = loaded.RuntimeDir()
+	loaded, err := config.Load(inv.sources())
+	if err != nil {
+		return servicePath
 	}
-	path := filepath.Join(dir, control.SocketName)
-	if _, err := os.Stat(path); err != nil {
-		if _, err := os.Stat(servicePath); err == nil && inv.anyState() {
-			return servicePath
-		}
+	path := filepath.Join(loaded.RuntimeDir(), control.SocketName)
+	if loaded.Origin("state").Source == "default" && !exists(path) && exists(servicePath) {
+		return servicePath // no state folder was named, so that this one may be meant
 	}
 	return path
 }
 
-// anyState reports whether no state folder was named, so that the service's
-// daemon may be meant.
-func (inv *invocation) anyState() bool {
-	loaded, err := config.Load(inv.sources())
-	return err != nil || loaded.Origin("state").Source == "default"
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (inv *invocation) client() *control.Client { return control.NewClient(inv.socket()) }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"text/tabwriter"
 
@@ -31,7 +30,7 @@ and say what to do about what is wrong. Exits with 3 if something is.`,
 			}
 			for _, f := range findings {
 				if f.Verdict == "error" {
-					return &failure{code: exitUnhealthy, err: errors.New("")}
+					return errUnhealthy
 				}
 			}
 			return nil

@@ -28,6 +28,9 @@ type failure struct {
 	hint string
 }
 
+// errUnhealthy is silent: the answer has said what is wrong.
+var errUnhealthy = &failure{code: exitUnhealthy, err: errors.New("")}
+
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 func (f *failure) Hint() string  { return f.hint }

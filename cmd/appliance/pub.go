@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
-	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -67,6 +69,21 @@ text is a string, anything else bytes. Exits when the appliance has it.`,
 	return cmd
 }
 
+// value is what a text means everywhere on the appliance: JSON if it is, else
+// a string, else bytes (docs/protocol.md, Values).
+func value(text []byte) any {
+	switch {
+	case json.Valid(text):
+		var compact bytes.Buffer
+		_ = json.Compact(&compact, text) // fails only for what is not valid
+		return json.RawMessage(compact.Bytes())
+	case utf8.Valid(text):
+		return string(text)
+	default:
+		return bytes.Clone(text)
+	}
+}
+
 func (inv *invocation) publish(ctx context.Context, t *target, socket *client.Socket, p publication, asJSON bool) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -100,6 +117,3 @@ func eachLine(ctx context.Context, in io.Reader, f func([]byte) error) error {
 	}
 	return nil
 }
-
-// reconnectDelay is shorter than a page's: somebody looks at a terminal.
-const reconnectDelay = 500 * time.Millisecond

@@ -41,21 +41,31 @@ func (inv *invocation) run(ctx context.Context) error {
 }
 
 func (inv *invocation) runOnce(ctx context.Context) error {
+	opts, release, err := inv.daemonOptions()
+	if err != nil {
+		return err
+	}
+	defer release()
+	opts.Stdout, opts.Terminal = os.Stdout, inv.out.onTerminal() // a greeting that nobody reads is no failure
+	return app.New(opts).Run(ctx)
+}
+
+// daemonOptions are what a daemon gets of this process: the configuration, the
+// log, and each SIGHUP until release is called.
+func (inv *invocation) daemonOptions() (opts app.Options, release func(), err error) {
 	src := inv.sources()
 	loaded, err := config.Load(src)
 	if err != nil {
-		return err
+		return app.Options{}, nil, err
 	}
 	level := &slog.LevelVar{}
 	level.Set(loaded.Log.Level)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	return app.New(app.Options{
+	return app.Options{
 		Loaded: loaded, Sources: src, Version: version,
 		Log: newLog(level), Level: level, Hangups: hangups,
-		Stdout: os.Stdout, Terminal: inv.out.onTerminal(), // a greeting that nobody reads is no failure
-	}).Run(ctx)
+	}, func() { signal.Stop(hangups) }, nil
 }
 
 func newLog(level slog.Leveler) *slog.Logger {

@@ -43,7 +43,7 @@ func newStatus(inv *invocation) *cobra.Command {
 func unhealthy(s app.Status) error {
 	for _, c := range s.Conditions {
 		if c.Severity == "error" {
-			return &failure{code: exitUnhealthy, err: fmt.Errorf("")}
+			return errUnhealthy
 		}
 	}
 	return nil

@@ -70,8 +70,9 @@ func newSub(inv *invocation) *cobra.Command {
 		Use:   "sub TOPIC...",
 		Short: "Print what is published on the data bus",
 		Long: `Print each value that is published on topics: strings and bytes as they are
-(without control characters on a terminal), everything else as JSON, one a line. + stands for one level of a topic, # for
-all that follow. Retained values come first.
+(without control characters on a terminal), everything else as JSON, one a line.
++ stands for one level of a topic, # for all that follow. Retained values come
+first.
 
 --format knows {topic} {data} {seq} {time}. The connection is made again when
 it is lost, and nothing that is still in the appliance's history is missed.`,
@@ -100,18 +101,9 @@ var errEnough = errors.New("enough")
 func (s *subscription) run(ctx context.Context, inv *invocation) error {
 	bounded, cancel := s.target.bound(ctx)
 	defer cancel()
-	if err := inv.resolve(bounded, &s.target); err != nil {
-		return err
-	}
-	base, err := s.target.namespace("")
+	c, err := inv.newClient(bounded, &s.target)
 	if err != nil {
 		return err
-	}
-	options := s.target.options()
-	options.ReconnectDelay = reconnectDelay
-	c, err := client.New(base, options)
-	if err != nil {
-		return usage(err, "as in --url http://server22.local/")
 	}
 	end := make(chan error, 1)
 	finish := func(err error) {
@@ -137,10 +129,7 @@ func (s *subscription) wait(ctx context.Context, end <-chan error) error {
 		}
 		return s.target.failure(ctx, err)
 	case <-ctx.Done():
-		if errors.Is(context.Cause(ctx), errTimeout) {
-			return &failure{exitTimeout, errTimeout, ""}
-		}
-		return nil // Ctrl-C is how one ends it
+		return ended(ctx)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -45,29 +43,24 @@ func (t *target) bound(ctx context.Context) (context.Context, context.CancelFunc
 
 var errTimeout = errors.New("nothing came in time")
 
-// resolve finds out where the appliance is.
-func (inv *invocation) resolve(ctx context.Context, t *target) error {
-	if loaded, err := config.Load(inv.sources()); err == nil && t.token == "" {
-		t.token = loaded.Access.Token
+// resolve finds out where the appliance is, and the token that lets us in.
+func (inv *invocation) resolve(ctx context.Context, t *target) {
+	name := "server22"
+	if loaded, err := config.Load(inv.sources()); err == nil {
+		name, t.token = loaded.Name, loaded.Access.Token
 	}
 	if t.url != "" {
 		if !strings.Contains(t.url, "://") {
 			t.url = "http://" + t.url
 		}
-		return nil
+		return
 	}
+	t.url = "http://" + name + ".local/"
 	if status, err := inv.status(ctx); err == nil {
 		if address, ok := app.AddressURL(status.URLs); ok {
 			t.url = address
-			return nil
 		}
 	}
-	name := "server22"
-	if loaded, err := config.Load(inv.sources()); err == nil {
-		name = loaded.Name
-	}
-	t.url = "http://" + name + ".local/"
-	return nil
 }
 
 // options are how we come in: by name or address, with the token, and given up
@@ -90,11 +83,29 @@ func (t *target) namespace(name string) (string, error) {
 	return u.String(), nil
 }
 
-// dial connects to a namespace.
-func (inv *invocation) dial(ctx context.Context, t *target, namespace string) (*client.Socket, error) {
-	if err := inv.resolve(ctx, t); err != nil {
+// reconnectDelay is shorter than a page's: somebody looks at a terminal.
+const reconnectDelay = 500 * time.Millisecond
+
+// newClient returns one that connects when it is told to, and from then on
+// comes back by itself.
+func (inv *invocation) newClient(ctx context.Context, t *target) (*client.Client, error) {
+	inv.resolve(ctx, t)
+	base, err := t.namespace("")
+	if err != nil {
 		return nil, err
 	}
+	options := t.options()
+	options.ReconnectDelay = reconnectDelay
+	c, err := client.New(base, options)
+	if err != nil {
+		return nil, usage(err, "as in --url http://server22.local/")
+	}
+	return c, nil
+}
+
+// dial connects to a namespace.
+func (inv *invocation) dial(ctx context.Context, t *target, namespace string) (*client.Socket, error) {
+	inv.resolve(ctx, t)
 	at, err := t.namespace(namespace)
 	if err != nil {
 		return nil, err
@@ -106,10 +117,19 @@ func (inv *invocation) dial(ctx context.Context, t *target, namespace string) (*
 	return socket, nil
 }
 
-// failure gives an error on the way to the appliance its exit code.
-func (t *target) failure(ctx context.Context, err error) error {
+// ended is what the end of a verb's context means: a failure where its time is
+// over, and nothing where somebody pressed Ctrl-C.
+func ended(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), errTimeout) {
 		return &failure{exitTimeout, errTimeout, ""}
+	}
+	return nil
+}
+
+// failure gives an error on the way to the appliance its exit code.
+func (t *target) failure(ctx context.Context, err error) error {
+	if late := ended(ctx); late != nil {
+		return late
 	}
 	if refusal, ok := errors.AsType[*client.AckError](err); ok {
 		var more struct{ Hint string }
@@ -123,21 +143,4 @@ func (t *target) failure(ctx context.Context, err error) error {
 		return &failure{exitRefused, httpErr, "'curl -i " + t.url + "' shows the whole answer"}
 	}
 	return &failure{exitUnreachable, fmt.Errorf("no appliance answers at %s: %w", t.url, err), "is it on, and on this network? 'appliance discover' lists those that are found; --url names one"}
-}
-
-// value is what a text means everywhere on the appliance: JSON if it is, else
-// a string, else bytes (docs/protocol.md, Values).
-func value(text []byte) any {
-	switch {
-	case json.Valid(text):
-		var compact bytes.Buffer
-		if json.Compact(&compact, text) == nil {
-			return json.RawMessage(compact.Bytes())
-		}
-		return json.RawMessage(text)
-	case utf8.Valid(text):
-		return string(text)
-	default:
-		return bytes.Clone(text)
-	}
 }
