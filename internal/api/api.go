@@ -98,7 +98,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case isTooLarge(err):
 		p = tooLarge(a.cfg.MaxBody)
 	default:
-		a.cfg.Logger.Error("answering a request", "method", r.Method, "path", r.URL.Path, "error", err)
+		a.cfg.Logger.Error("answering a request", "method", r.Method, "path", r.URL.Path, "err", err)
 		p = problem.New(http.StatusInternalServerError, "internal", "something went wrong here", "the log of the server says what")
 	}
 	if p.Status == http.StatusTooManyRequests {
@@ -110,6 +110,11 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 func isTooLarge(err error) bool {
 	_, ok := errors.AsType[*http.MaxBytesError](err)
 	return ok
+}
+
+func isNotFound(err error) bool {
+	p, ok := errors.AsType[problem.Problem](err)
+	return ok && p.Status == http.StatusNotFound
 }
 
 func badRequest(code, detail, hint string) error {

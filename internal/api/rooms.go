@@ -3,19 +3,12 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
 	"unicode/utf8"
 
 	"server22.local/appliance/internal/chat"
-	"server22.local/appliance/internal/problem"
 )
-
-func isNotFound(err error) bool {
-	p, ok := errors.AsType[problem.Problem](err)
-	return ok && p.Status == http.StatusNotFound
-}
 
 // serveRoomList lists the rooms of the chat that are open to all.
 func (a *API) serveRoomList(w http.ResponseWriter, r *http.Request) {

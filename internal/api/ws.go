@@ -234,7 +234,7 @@ func refusal(err error) any {
 func (c *wire) answer(r reply) {
 	text, err := json.Marshal(r)
 	if err != nil {
-		c.api.cfg.Logger.Error("encoding a reply", "error", err)
+		c.api.cfg.Logger.Error("encoding a reply", "err", err)
 		return
 	}
 	select {

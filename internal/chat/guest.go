@@ -105,7 +105,7 @@ type emitter interface {
 
 func (c *Chat) emit(to emitter, event string, value any) {
 	if err := to.Emit(event, value); err != nil {
-		c.cfg.Logger.Debug("emitting", "event", event, "error", err)
+		c.cfg.Logger.Debug("emitting", "event", event, "err", err)
 	}
 }
 

@@ -103,7 +103,7 @@ func (c *Chat) loadState(ctx context.Context) (decisions, error) {
 			err = decode(key, text, d.directs, name)
 		}
 		if err != nil {
-			c.cfg.Logger.Error("a decision about a room cannot be read", "error", err)
+			c.cfg.Logger.Error("a decision about a room cannot be read", "err", err)
 		}
 	}
 	if d.history = string(values[KeyHistory]); d.history == "" {
@@ -121,7 +121,7 @@ func (c *Chat) keepHistory(name string) {
 	}
 	c.cfg.State.Put(KeyHistory, []byte(name), func(err error) {
 		if err != nil {
-			c.cfg.Logger.Warn("the name of the history is not kept", "error", err)
+			c.cfg.Logger.Warn("the name of the history is not kept", "err", err)
 		}
 	})
 }

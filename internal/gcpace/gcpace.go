@@ -34,8 +34,8 @@ const (
 	maxPercent = 100 * headroom / (4 << 20)
 )
 
-// Pace is the state of one process.
-type Pace struct {
+// pace is the state of one process.
+type pace struct {
 	mu      sync.Mutex // guards all following
 	last    time.Time  // of the last collection
 	then    uint64     // what had been allocated by then
@@ -48,7 +48,7 @@ type Pace struct {
 // Start sets the pace from then on, until stop is called. It is meant for the
 // main function: the setting is the process's.
 func Start() (stop func()) {
-	p := &Pace{last: time.Now(), before: debug.SetGCPercent(calmPercent)}
+	p := &pace{last: time.Now(), before: debug.SetGCPercent(calmPercent)}
 	p.settle = time.AfterFunc(quiet, p.quiet)
 	p.settle.Stop()
 	p.watch()
@@ -58,12 +58,12 @@ func Start() (stop func()) {
 // sentinel is garbage at once: its finalizer tells of the next collection.
 type sentinel struct{ _ [32]byte }
 
-func (p *Pace) watch() {
+func (p *pace) watch() {
 	runtime.SetFinalizer(new(sentinel), func(*sentinel) { p.collected() })
 }
 
 // collected is called after each collection.
-func (p *Pace) collected() {
+func (p *pace) collected() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
@@ -108,7 +108,7 @@ func allocated() uint64 {
 }
 
 // quiet is called when there has been no collection for a while.
-func (p *Pace) quiet() {
+func (p *pace) quiet() {
 	p.mu.Lock()
 	if p.stopped || !p.raised {
 		p.mu.Unlock()
@@ -127,7 +127,7 @@ func (p *Pace) quiet() {
 	debug.FreeOSMemory()
 }
 
-func (p *Pace) stop() {
+func (p *pace) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = true

@@ -55,8 +55,8 @@ func (g *Guard) SetPolicy(p Policy) { g.policy.Store(&p) }
 // Wrap returns a handler that hands on what may pass.
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A Host header of curl's --path-as-is kind of tricks ends here too:
-		// what is not a host we know is refused before any path is looked at.
+		// In this order: a foreign name is refused before anything else of the
+		// request is looked at.
 		for _, check := range []func(*http.Request) *problem.Problem{g.checkHost, g.checkAccess, g.checkOrigin} {
 			if p := check(r); p != nil {
 				problem.Write(w, *p)
@@ -87,12 +87,11 @@ func (g *Guard) checkHost(r *http.Request) *problem.Problem {
 }
 
 func (g *Guard) hostHint() string {
-	id := g.identity.Load()
-	hint := "if it should be, add it to http.allow_hosts"
-	if len(id.Names) > 0 {
-		hint = "open http://" + id.Names[0] + "/, or " + strings.TrimPrefix(hint, "if it should be, ") + " if that name should work too"
+	names := g.identity.Load().Names
+	if len(names) == 0 {
+		return "if it should be, add it to http.allow_hosts"
 	}
-	return hint
+	return "open http://" + names[0] + "/, or add it to http.allow_hosts if that name should work too"
 }
 
 func (g *Guard) isOurs(host string) bool {
@@ -147,7 +146,7 @@ func (g *Guard) checkAccess(r *http.Request) *problem.Problem {
 			"send it as 'Authorization: Bearer TOKEN', or open the page once with ?token=TOKEN; 'appliance url' prints it")
 		return &p
 	}
-	addr := RemoteAddr(r)
+	addr := remoteAddr(r)
 	if g.isNear(addr, policy) {
 		return nil
 	}
@@ -248,9 +247,9 @@ func (g *Guard) answerCORS(w http.ResponseWriter, r *http.Request) (preflight bo
 	return true
 }
 
-// RemoteAddr is the address that a request came from, without zone and
+// remoteAddr is the address that a request came from, without zone and
 // without the mapping of IPv4 into IPv6.
-func RemoteAddr(r *http.Request) netip.Addr {
+func remoteAddr(r *http.Request) netip.Addr {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

@@ -17,9 +17,9 @@ const Class = "/sys/class/hwmon"
 // driver is that of a Raspberry Pi's firmware (raspberrypi-hwmon).
 const driver = "rpi_volt"
 
-// Every is how often the alarm is looked at: as often as the driver asks the
+// every is how often the alarm is looked at: as often as the driver asks the
 // firmware whether the voltage was too low since it last asked.
-const Every = 2 * time.Second
+const every = 2 * time.Second
 
 // Alarm finds the file that tells, in the folder of the class; "" on machines
 // that do not measure their supply.
@@ -38,7 +38,7 @@ func Alarm(class string) string {
 // again, until the context ends. Right after low means for settle at least: a
 // weak supply falters many times a minute.
 func Watch(ctx context.Context, alarm string, settle time.Duration, tell func(low bool)) error {
-	ticks := time.NewTicker(Every)
+	ticks := time.NewTicker(every)
 	defer ticks.Stop()
 	var told bool
 	var lowAt time.Time

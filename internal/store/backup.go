@@ -23,8 +23,9 @@ const (
 var ErrNoBackup = errors.New("the file is no whole backup of an appliance")
 
 // Backup copies everything that is durable now, and the lazy values, into one
-// new file at path, while the store goes on. files, which may be empty, travel with it. The file
-// is there whole or not at all; one that is there already is replaced.
+// new file at path, while the store goes on. files, which may be empty, travel
+// with it. The file is there whole or not at all; one that is there already is
+// replaced.
 func (s *Store) Backup(ctx context.Context, path string, files map[string][]byte) error {
 	part := path + ".part"
 	err := s.backup(ctx, part, files)

@@ -29,7 +29,7 @@ func salvage(ctx context.Context, cfg Config, why error) error {
 		saved = rescue(ctx, db, aside)
 	}
 	cfg.Logger.Error("the store was damaged; it was put aside, and what could be read was saved",
-		"path", cfg.Path, "aside", aside, "saved", saved, "error", why)
+		"path", cfg.Path, "aside", aside, "saved", saved, "err", why)
 	cfg.OnFault(fmt.Errorf("%w: it was put aside as %s, and %d messages were saved (%w)", errBroken, aside, saved, why))
 	return errors.Join(err, db.Close())
 }

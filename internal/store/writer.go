@@ -12,10 +12,10 @@ import (
 	"server22.local/appliance/realtime/history"
 )
 
-// most and mostBytes bound one transaction, so that the first in it does not
+// mostOps and mostBytes bound one transaction, so that the first in it does not
 // wait for ever and the write-ahead log stays small.
 const (
-	most      = 2048
+	mostOps   = 2048
 	mostBytes = 1 << 20
 )
 
@@ -224,7 +224,7 @@ func chunks(ops []op) iter.Seq[[]op] {
 		var bytes int64
 		first := 0
 		for i := range ops {
-			if i-first == most || bytes+ops[i].size > mostBytes && i > first {
+			if i-first == mostOps || bytes+ops[i].size > mostBytes && i > first {
 				if !yield(ops[first:i:i]) {
 					return
 				}
@@ -328,7 +328,7 @@ func (w *writer) note(err error) {
 func (w *writer) trouble(err error) {
 	w.refuseUntil = time.Now().Add(pause)
 	if w.fault == nil || w.fault.Error() != err.Error() {
-		w.s.cfg.Logger.Error("the store cannot write", "path", w.path, "error", err)
+		w.s.cfg.Logger.Error("the store cannot write", "path", w.path, "err", err)
 		w.s.cfg.OnFault(err)
 	}
 	w.fault = err

@@ -25,7 +25,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	defer os.RemoveAll(binDir)
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(binDir)
 		os.Exit(code)
