@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -45,22 +46,40 @@ var errTimeout = errors.New("nothing came in time")
 
 // resolve finds out where the appliance is, and the token that lets us in.
 func (inv *invocation) resolve(ctx context.Context, t *target) {
-	name := "server22"
+	name, token := "server22", ""
 	if loaded, err := config.Load(inv.sources()); err == nil {
-		name, t.token = loaded.Name, loaded.Access.Token
+		name, token = loaded.Name, loaded.Access.Token
 	}
 	if t.url != "" {
 		if !strings.Contains(t.url, "://") {
 			t.url = "http://" + t.url
 		}
+		t.token = tokenFor(t.url, token)
 		return
 	}
-	t.url = "http://" + name + ".local/"
+	t.url, t.token = "http://"+name+".local/", token
 	if status, err := inv.status(ctx); err == nil {
 		if address, ok := app.AddressURL(status.URLs); ok {
 			t.url = address
 		}
 	}
+}
+
+// tokenFor is what we show to an appliance that somebody has named: the token in
+// its URL, as 'appliance url' prints it, or that of the environment. Ours is
+// for this machine: another one must not learn it.
+func tokenFor(address, ours string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	if token := u.Query().Get("token"); token != "" {
+		return token
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); u.Hostname() == "localhost" || err == nil && ip.IsLoopback() {
+		return ours
+	}
+	return os.Getenv("APPLIANCE_ACCESS_TOKEN")
 }
 
 // options are how we come in: by name or address, with the token, and given up
@@ -79,7 +98,7 @@ func (t *target) namespace(name string) (string, error) {
 	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "ws", "wss"}, u.Scheme) {
 		return "", usage(fmt.Errorf("%q is not a URL of an appliance", t.url), "as in --url http://server22.local/")
 	}
-	u.Path = name
+	u.Path, u.RawQuery = name, "" // a token goes in a header
 	return u.String(), nil
 }
 
