@@ -34,7 +34,7 @@ func TestDiscover(t *testing.T) {
 	watch := client.Command(binary(t), "discover", "--watch")
 	watch.Env = append(os.Environ(), "APPLIANCE_CONFIG="+os.DevNull, "APPLIANCE_STATE="+t.TempDir())
 	watcher := client.DaemonCommand(watch)
-	watcher.WaitOutput("+ kitchen  http://kitchen.local/  10.53.0.2 fe80::", 5*time.Second)
+	watcher.WaitOutput(" kitchen  http://kitchen.local/  10.53.0.2 fe80::", 5*time.Second)
 	watcher.WaitOutput("+ cellar", 5*time.Second)
 	if out := run("pub", "-r", "--url", "http://kitchen.local/", "lab/temp", "21.5"); out != "" {
 		t.Errorf("publishing by name: %s", out)
