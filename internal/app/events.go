@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"server22.local/appliance/internal/admin"
 )
@@ -28,7 +29,11 @@ type eventRing struct {
 	events []admin.Event
 }
 
-func newEventLog(next slog.Handler) *eventLog { return &eventLog{next: next, ring: &eventRing{}} }
+// newEventLog begins its IDs at the time, so that a page that was open over a
+// restart asks for what is new.
+func newEventLog(next slog.Handler) *eventLog {
+	return &eventLog{next: next, ring: &eventRing{last: uint64(time.Now().UnixMilli())}}
+}
 
 // Enabled is slog.Handler's.
 func (h *eventLog) Enabled(ctx context.Context, level slog.Level) bool {
@@ -78,10 +83,14 @@ func (r *eventRing) add(e admin.Event) {
 	}
 }
 
-// after returns the lines after an ID, the oldest first.
+// after returns the lines after an ID, the oldest first; all of them if the ID
+// is yet to come: the clock was set back since.
 func (r *eventRing) after(id uint64) []admin.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if id > r.last {
+		id = 0
+	}
 	events := r.events[max(0, len(r.events)-maxEvents):]
 	i, _ := slices.BinarySearchFunc(events, id+1, func(e admin.Event, id uint64) int { return int(e.ID) - int(id) })
 	return append([]admin.Event{}, events[i:]...)

@@ -138,6 +138,7 @@ func (b *Bus) Reload(ctx context.Context) error {
 	defer b.mu.Unlock()
 	for _, t := range b.topics {
 		t.retained, t.last = nil, nil
+		b.history.Forget(t.name) // the durable one tells what was kept
 	}
 	b.retainedBytes = 0
 	for _, m := range retained {

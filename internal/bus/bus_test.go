@@ -147,6 +147,15 @@ func TestReload(t *testing.T) {
 	if m, err := b.Get("later"); status(err) != 404 {
 		t.Errorf("what came after the backup is %v, %v", m, err)
 	}
+	for _, topic := range []string{"lab/temp", "later"} {
+		if past, err := b.History(t.Context(), topic, history.Since{}, 0); err != nil || len(past) > 0 {
+			t.Errorf("the history of %s has %q of after the backup, %v", topic, bodies(past), err)
+		}
+	}
+	put(t, b, "later", "4")
+	if past, err := b.History(t.Context(), "later", history.Since{}, 0); err != nil || !slices.Equal(bodies(past), []string{"4"}) {
+		t.Errorf("the history goes on with %q, %v", bodies(past), err)
+	}
 }
 
 // TestCountAfterCrash looks at the store as a crash would leave it.
