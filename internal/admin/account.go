@@ -156,6 +156,24 @@ func (a *Account) SetPassword(password string) error {
 	return a.keep(hash)
 }
 
+// ChangePassword is SetPassword for somebody who knows the old one, and returns
+// a new session for him. It counts as one attempt, as Login does.
+func (a *Account) ChangePassword(old, password string) (token string, err error) {
+	if err := strong(password); err != nil {
+		return "", err
+	}
+	if _, err := a.Login(old); err != nil {
+		return "", err
+	}
+	hash := Hash(password)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.keep(hash); err != nil {
+		return "", err
+	}
+	return a.open(), nil
+}
+
 // Reset makes the account unclaimed again, with a new code.
 func (a *Account) Reset() error {
 	a.mu.Lock()

@@ -95,6 +95,28 @@ func TestClaimAndSessions(t *testing.T) {
 	})
 }
 
+func TestChangingThePasswordIsOneAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := NewAccount("", memory(new(string)))
+		if err := a.SetPassword("the old password"); err != nil {
+			t.Fatal(err)
+		}
+		for range attemptBurst - 1 {
+			if _, err := a.Login("wrong password"); !errors.Is(err, ErrWrong) {
+				t.Fatalf("a wrong password: %v", err)
+			}
+		}
+		token, err := a.ChangePassword("the old password", "the new password")
+		if err != nil || !a.Valid(token) {
+			t.Errorf("changing it with the last attempt: %v, in: %v", err, a.Valid(token))
+		}
+		time.Sleep(attemptEvery)
+		if _, err := a.ChangePassword("the old password", "another password"); !errors.Is(err, ErrWrong) || !a.Valid(token) {
+			t.Errorf("changing it with the old one: %v", err)
+		}
+	})
+}
+
 func TestAttemptsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := NewAccount(cheap, memory(new(string)))

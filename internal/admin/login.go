@@ -62,16 +62,8 @@ func (a *API) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token, err := a.Account.Login(c.Old)
+	token, err := a.Account.ChangePassword(c.Old, c.Password)
 	if err != nil {
-		return err
-	}
-	a.Account.Logout(token)
-	if err := a.Account.SetPassword(c.Password); err != nil {
-		return err
-	}
-	// Every session has ended; whoever knew the old password gets a new one.
-	if token, err = a.Account.Login(c.Password); err != nil {
 		return err
 	}
 	setSession(w, token)

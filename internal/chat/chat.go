@@ -78,8 +78,10 @@ type Chat struct {
 	keeper *history.Keeper
 	ns     *realtime.Namespace
 
-	mu     sync.Mutex
-	fixed  []string // the rooms that are there anyway
+	deciding sync.Mutex // held while rules change and are handed to be kept; taken before mu
+
+	mu     sync.Mutex // guards all following fields
+	fixed  []string   // the rooms that are there anyway
 	rooms  map[string]*room
 	guests map[*realtime.Socket]*guest
 	decisions

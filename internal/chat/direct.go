@@ -71,7 +71,14 @@ func (c *Chat) openDirect(s *realtime.Socket, to string, done func(string, error
 		tell(nil)
 		return
 	}
-	c.keep(keyDirect+name, d, tell)
+	c.keep(keyDirect+name, d, func(err error) {
+		if err != nil { // the next attempt is to store it
+			c.mu.Lock()
+			delete(c.directs, name)
+			c.mu.Unlock()
+		}
+		tell(err)
+	})
 }
 
 func (c *Chat) nobody(me, to string) error {

@@ -149,8 +149,11 @@ func (c *Chat) keep(key string, value any, done func(error)) {
 	c.cfg.State.Put(key, text, func(err error) { done(refused(err)) })
 }
 
-// change changes the rules of a room, and keeps them.
+// change changes the rules of a room, and keeps them: in the order in which
+// they are in force, of which the last is there after a restart.
 func (c *Chat) change(name string, f func(*rules), done func(error)) {
+	c.deciding.Lock()
+	defer c.deciding.Unlock()
 	now, _ := c.cfg.Clock()
 	c.mu.Lock()
 	r := c.rules[name]
