@@ -63,12 +63,12 @@ func (sc *scratch) release() {
 	scratches.Put(sc)
 }
 
-// segments lists the frames of the items in sc as they go to this connection.
+// segments lists the answer to the upgrade, if that is still to be written, and
+// the frames of the items in sc as they go to this connection.
 func (c *conn) segments(sc *scratch, dst [][]byte) [][]byte {
 	if c.head != nil {
 		dst = append(dst, c.head)
 		c.head = nil
-		return dst
 	}
 	for _, it := range sc.items {
 		if c.deflate && !it.plain && it.packet.size >= c.server.o.Compression.Threshold {

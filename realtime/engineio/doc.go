@@ -48,15 +48,18 @@
 // # What goes ahead
 //
 // Node's ws hands out all frames of one read before a promise that waits for
-// the first of them goes on. A client that awaits the opening of its WebSocket
-// and then listens for the handshake, or awaits its CONNECT and then adds
-// handlers, loses what came in the same read; the official protocol suites do
-// both. So the answer to an upgrade (conn.head), and packets that are sent with
-// SendOptions.Ahead, end the write that they are in, and what follows waits for
-// headStart, or until the client says something. That takes a time in the
-// socket and, only if something does follow, a place in the list of those to be
-// flushed late (late.go): one timer for all. Polling has no such pause, as a
-// client takes a payload as a whole.
+// the first of them goes on. A client that awaits its CONNECT and then adds
+// handlers loses what came in the same read; the official protocol suite does
+// so. So packets that are sent with SendOptions.Ahead end the write that they
+// are in, and what follows waits for headStart, or until the client says
+// something. That takes a time in the socket and, only if something does follow,
+// a place in the list of those to be flushed late (late.go): one timer for all.
+// Polling has no such pause, as a client takes a payload as a whole.
+//
+// The answer to an upgrade (conn.head) leaves with the handshake, in one write.
+// Only in version 3 it goes ahead as well, since the suite of that version awaits
+// the opening of the WebSocket before it listens; that of version 4 listens at
+// once, as all known clients do.
 //
 // # Key invariants
 //

@@ -1,6 +1,10 @@
 package engineio
 
-import "time"
+import (
+	"time"
+
+	"server22.local/appliance/realtime/engineio/wire"
+)
 
 // flush writes all that is queued, as far as the connection takes it without
 // waiting.
@@ -40,10 +44,10 @@ func (s *Socket) flush(sc *scratch) {
 }
 
 // next moves what is to be written now to sc, if anything is; mu is held. The
-// answer to the upgrade goes alone, and ahead of all else.
+// answer to the upgrade goes with the first of it, or alone in version 3.
 func (s *Socket) next(sc *scratch) bool {
 	sc.items = sc.items[:0]
-	if s.ws.head != nil {
+	if s.ws.head != nil && s.version == wire.V3 {
 		s.rest()
 		return true
 	}
