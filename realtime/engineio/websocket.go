@@ -131,18 +131,26 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, socket *S
 	}
 	c.socket, c.joined = socket, true
 	socket.ws = c
-	if err := s.open(socket); err != nil && !errors.Is(err, errNoReceiver) {
+	// On another goroutine, so that net/http can give back its buffers and its
+	// stack need not grow.
+	s.crew.Work(c.begin)
+	return nil
+}
+
+// begin opens the session of a connection that is its transport from the
+// beginning, and reads.
+func (c *conn) begin() {
+	s := c.server
+	if err := s.open(c.socket); err != nil && !errors.Is(err, errNoReceiver) {
 		c.shut()
-		s.report(refuse(r, CodeBadRequest, "OPEN", err))
-		return nil
+		s.report(refuse(c.socket.request, CodeBadRequest, "OPEN", err))
+		return
 	}
 	sc := takeScratch()
-	socket.flush(sc)
+	c.socket.flush(sc)
 	sc.release()
 	s.parking.enter(c)
-	// On another goroutine, so that net/http can give back its buffers.
-	s.crew.Work(c.readLoop)
-	return nil
+	c.readLoop()
 }
 
 var (
