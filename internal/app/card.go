@@ -20,6 +20,6 @@ func (a *App) warnOfCard(path string) {
 	}
 	a.health.Set(health.Condition{
 		ID: "card", Code: health.CardSettings, Severity: health.Warning, Text: strings.TrimSpace(string(text)),
-		Hint: "mend appliance.toml on the card's first partition",
+		Hint: "settings are mended in appliance.toml on the card's first partition; without a data partition, write the image to another card",
 	})
 }

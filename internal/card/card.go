@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server22.local/appliance/internal/config"
 	"server22.local/appliance/internal/update"
 )
 
@@ -28,6 +29,8 @@ type Card struct {
 	Version string       // of the image's program
 
 	Logger *slog.Logger
+
+	forgets bool // whether what is on Data is lost when the power goes
 }
 
 // New returns the card that the image is booted from. uid and gid are the
@@ -53,6 +56,9 @@ func New(uid, gid int, version string, log *slog.Logger) *Card {
 // card or its settings, a line each. It is absent when nothing is.
 const ProblemFile = "problem"
 
+// dataPartition begins the problem of a device that keeps nothing.
+const dataPartition = "data partition"
+
 // Start does a boot's work. The error joins what went wrong; the work went on
 // regardless.
 func (c *Card) Start(ctx context.Context) error {
@@ -67,7 +73,7 @@ func (c *Card) Start(ctx context.Context) error {
 	if err := os.MkdirAll(c.Run, 0o755); err != nil {
 		return fmt.Errorf("making %s: %w", c.Run, err)
 	}
-	try("data partition", c.mountData(ctx))
+	try(dataPartition, c.keepOrForget(c.mountData(ctx)))
 	try("update", c.Slots.Boot(c.Version))
 	try("reset", c.resetIfAsked())
 	try("state folder", c.bindState())
@@ -75,6 +81,25 @@ func (c *Card) Start(ctx context.Context) error {
 	try("update keys", c.importKeys())
 	try("telling the problems", c.writeProblems(problems))
 	return errors.Join(problems...)
+}
+
+// keepOrForget takes what became of mounting the data partition. Without one
+// the device works from memory: it can be reached, and says what is wrong.
+func (c *Card) keepOrForget(err error) error {
+	if err == nil {
+		return nil
+	}
+	c.forgets = true
+	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	if err := unix.Mount("tmpfs", c.Data, "tmpfs", flags, "mode=755,size=25%"); err != nil {
+		return fmt.Errorf("using memory in its place: %w", err)
+	}
+	return fmt.Errorf("%w; nothing is kept when the power goes", err)
+}
+
+// place is what the daemon's defaults depend on.
+func (c *Card) place() config.Place {
+	return config.Place{State: c.State, LowPorts: true, Card: true}
 }
 
 // bindState puts the state folder, and systemd's, on the data partition, and

@@ -3,6 +3,8 @@ package card
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"aead.dev/minisign"
 	"golang.org/x/sys/unix"
@@ -55,10 +58,13 @@ func TestSettings(t *testing.T) {
 		{"as it should be", "appliance.toml", head, head, ""},
 		{"a second extension", "appliance.toml.txt", head, head, ""},
 		{"another case", "APPLIANCE.TOML", head, head, ""},
-		{"Windows", "appliance.toml", "\ufeff" + strings.ReplaceAll(head, "\n", "\r\n"), "\ufeff" + strings.ReplaceAll(head, "\n", "\r\n"), ""},
-		{"broken", "appliance.toml", "name = \"lab7\nmode", fallback, "appliance.toml:1:"},
-		{"unknown key", "appliance.toml", "nmae = \"lab7\"\n", fallback, "did you mean name?"},
-		{"missing", "readme.txt", "", fallback, "no appliance.toml"},
+		{"empty", "appliance.toml", "", "", ""},
+		{"Windows", "appliance.toml", "\ufeff" + strings.ReplaceAll(head, "\n", "\r\n"), strings.ReplaceAll(head, "\n", "\r\n"), ""},
+		{"Windows, set up at the top", "appliance.toml", "\ufeff[setup]\r\nadmin_password = \"correct horse\"\r\n[net]\r\n", "[net]\r\n", ""},
+		{"Notepad's Unicode, set up", "appliance.toml", utf16le("name = \"lab7\"\n[setup]\nadmin_password = \"correct horse\"\n"), "name = \"lab7\"\n", ""},
+		{"broken", "appliance.toml", "name = \"lab7\nmode", "", "appliance.toml:1:"},
+		{"unknown key", "appliance.toml", "nmae = \"lab7\"\n", "", "did you mean name?"},
+		{"missing", "readme.txt", "", "", "no appliance.toml"},
 		{"set up", "appliance.toml", head + "[setup]\nadmin_password = \"correct horse\"\n[store]\nmax_size = \"1GiB\"\n", head + "[store]\nmax_size = \"1GiB\"\n", ""},
 	}
 	for _, tt := range tests {
@@ -110,6 +116,56 @@ wifi = { ssid = "shop floor", password = "battery staple", country = "de" }
 	}
 	if err := os.WriteFile(filepath.Join(c.Boot, "probe"), nil, 0o600); err == nil {
 		t.Error("the FAT partition stayed writable")
+	}
+}
+
+// TestSetupStaysWithoutMemory: it is taken off the card when it is kept.
+func TestSetupStaysWithoutMemory(t *testing.T) {
+	c := newCard(t)
+	c.forgets = true
+	file := filepath.Join(c.Boot, "appliance.toml")
+	write(t, file, "[setup]\nadmin_password = \"correct horse\"\n")
+	if err := c.importSettings(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(c.State, config.SettingsFile)); err != nil {
+		t.Errorf("it was not done: %v", err)
+	}
+	if left := read(t, file); !strings.Contains(left, "correct horse") {
+		t.Errorf("the card holds %q", left)
+	}
+	write(t, filepath.Join(c.Boot, "reset"), "")
+	if err := c.resetIfAsked(); err == nil {
+		t.Error("it was reset")
+	}
+	read(t, filepath.Join(c.Boot, "reset")) // for when it can be
+}
+
+func TestNoDataPartitionIsMemory(t *testing.T) {
+	need.Root(t)
+	c := &Card{Data: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+	t.Cleanup(func() { unix.Unmount(c.Data, unix.MNT_DETACH) })
+	err := c.keepOrForget(errors.New("no card"))
+	if err == nil || !strings.Contains(err.Error(), "nothing is kept") || !c.forgets {
+		t.Errorf("the owner is told %v", err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(c.Data, &st); err != nil || st.Type != unix.TMPFS_MAGIC {
+		t.Errorf("%s is on %x, %v", c.Data, st.Type, err)
+	}
+}
+
+func TestNoRoomForData(t *testing.T) {
+	need.Root(t)
+	need.Command(t, "sfdisk", "losetup")
+	c := &Card{Data: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+	image := filepath.Join(t.TempDir(), "card")
+	sparse(t, image, 52<<20)
+	if err := pipe(t.Context(), "label: dos\nstart=4MiB, size=16MiB, type=c\nstart=20MiB, size=32MiB, type=83\n", "sfdisk", "-q", image); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ensureData(t.Context(), loop(t, image)); err == nil || !strings.Contains(err.Error(), "0 MiB of room") {
+		t.Errorf("the owner is told %v", err)
 	}
 }
 
@@ -248,6 +304,15 @@ func TestWiFiIsRefusedBeforeItReachesAFile(t *testing.T) {
 			t.Errorf("%s was taken", name)
 		}
 	}
+}
+
+// utf16le writes a text as Windows does, with a byte order mark.
+func utf16le(text string) string {
+	b := []byte{0xff, 0xfe}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		b = binary.LittleEndian.AppendUint16(b, unit)
+	}
+	return string(b)
 }
 
 func sparse(t *testing.T, path string, size int64) {

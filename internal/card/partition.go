@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +59,9 @@ func (c *Card) ensureData(ctx context.Context, disk string) (string, error) {
 		c.Logger.Info("making the data partition", "disk", disk)
 		start, err := behind(ctx, disk)
 		if err != nil {
+			return "", err
+		}
+		if err := hasRoom(disk, start); err != nil {
 			return "", err
 		}
 		line := fmt.Sprintf("start=%dMiB, size=+, type=83\n", start)
@@ -114,6 +118,27 @@ func behind(ctx context.Context, disk string) (int64, error) {
 	}
 	const block = 4 << 20
 	return (end*max(read.Table.SectorSize, 512) + block - 1) / block * (block >> 20), nil
+}
+
+// minData is the least that a data partition is made of, in MiB.
+const minData = 32
+
+// hasRoom says if a disk ends too soon behind start, in MiB: the image was
+// started as it is, or the card is small.
+func hasRoom(disk string, start int64) error {
+	file, err := os.Open(disk)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if left := size>>20 - start; left < minData {
+		return fmt.Errorf("%s has %d MiB of room behind the system, and needs at least %d: take a card of 4 GB or more", disk, max(left, 0), minData)
+	}
+	return nil
 }
 
 // rootDisk finds the disk that holds the file system mounted at path.

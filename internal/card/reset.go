@@ -15,6 +15,9 @@ func (c *Card) resetIfAsked() error {
 	if !ok {
 		return nil
 	}
+	if c.forgets {
+		return errors.New("nothing was reset, because there is no data partition")
+	}
 	c.Logger.Warn("resetting: the owner put a reset file on the card", "file", file)
 	if err := c.writableBoot(func() error { return os.Remove(file) }); err != nil {
 		// Without this the device would lose everything at every boot.

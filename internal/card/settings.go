@@ -18,27 +18,25 @@ import (
 // the secrets of [setup].
 const SettingsFile = "appliance.toml"
 
-// fallback keeps a device reachable whose settings cannot be read.
-const fallback = "[net]\nmode = \"dhcp\"\nlink_local = \"always\"\n"
-
 // importSettings hands the owner's file on to the daemon, and does what its
-// [setup] asks for, once.
+// [setup] asks for, once. A file that cannot be read is an empty one, since the
+// defaults of a card keep it reachable.
 func (c *Card) importSettings(ctx context.Context) error {
 	path, ok := c.bootFile("appliance.toml", "appliance.toml.txt")
 	if !ok {
 		return errors.Join(
-			c.hand(fallback),
+			c.hand(""),
 			errors.New("no appliance.toml on the card's first partition; using the defaults"))
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return errors.Join(c.hand(fallback), err)
+		return errors.Join(c.hand(""), err)
 	}
-	loaded, err := config.Load(config.Sources{Path: path, Place: config.Place{State: c.State, LowPorts: true}})
+	loaded, err := config.Load(config.Sources{Path: path, Place: c.place()})
 	if err != nil {
-		return errors.Join(c.hand(fallback), explain(err))
+		return errors.Join(c.hand(""), explain(err))
 	}
-	rest, removed := withoutSetup(string(text))
+	rest, removed := withoutSetup(string(config.UTF8(text)))
 	if err := c.hand(rest); err != nil {
 		return err
 	}
@@ -47,6 +45,9 @@ func (c *Card) importSettings(ctx context.Context) error {
 	}
 	if err := c.setUp(ctx, loaded.Setup); err != nil {
 		return err
+	}
+	if c.forgets {
+		return nil // it is asked for again when there is something that keeps it
 	}
 	if !removed {
 		return fmt.Errorf("[setup] was done, but could not be removed from %s: please remove it by hand, it holds secrets", filepath.Base(path))

@@ -37,10 +37,7 @@ func (c *Card) setPassword(password string) error {
 		return fmt.Errorf("setup.admin_password is too short: at least %d characters", admin.MinPassword)
 	}
 	hash := admin.Hash(password)
-	src := config.Sources{
-		Path:  filepath.Join(c.Run, SettingsFile),
-		Place: config.Place{State: c.State, LowPorts: true},
-	}
+	src := config.Sources{Path: filepath.Join(c.Run, SettingsFile), Place: c.place()}
 	loaded, err := config.Load(src)
 	if err != nil {
 		return fmt.Errorf("setup.admin_password: %w", err)

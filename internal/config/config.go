@@ -153,5 +153,8 @@ func Defaults(place Place) Config {
 	if place.LowPorts {
 		c.HTTP.Listen = []string{":80", ":8080"}
 	}
+	if place.Card {
+		c.Net.Mode, c.Net.LinkLocal = "dhcp", "always"
+	}
 	return c
 }

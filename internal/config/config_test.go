@@ -45,6 +45,23 @@ func TestEmptyFileIsTheDefaults(t *testing.T) {
 	}
 }
 
+func TestACardConfiguresItsNetwork(t *testing.T) {
+	card := Place{State: "/nowhere/appliance", LowPorts: true, Card: true}
+	for text, want := range map[string]Net{
+		"":                       {Mode: "dhcp", LinkLocal: "always"},
+		"net.link_local = 'off'": {Mode: "dhcp", LinkLocal: "off"},
+		"net.mode = 'observe'":   {Mode: "observe", LinkLocal: "always"},
+	} {
+		l, err := Load(Sources{Path: write(t, map[string]string{"appliance.toml": text}), Place: card})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Net.Mode != want.Mode || l.Net.LinkLocal != want.LinkLocal {
+			t.Errorf("%q: %s, %s", text, l.Net.Mode, l.Net.LinkLocal)
+		}
+	}
+}
+
 func TestLayersWinInOrder(t *testing.T) {
 	state := t.TempDir()
 	path := write(t, map[string]string{

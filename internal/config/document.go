@@ -34,7 +34,7 @@ type span struct{ line, column, width int }
 // parse reads TOML, forgiving what Windows' editors do to it: a byte order
 // mark, UTF-16, CRLF.
 func parse(source string, text []byte) (*document, error) {
-	doc := &document{source: source, text: unwindows(text)}
+	doc := &document{source: source, text: bytes.ReplaceAll(UTF8(text), []byte("\r\n"), []byte("\n"))}
 	if err := toml.Unmarshal(doc.text, &doc.values); err != nil {
 		return nil, doc.syntax(err)
 	}
@@ -42,15 +42,16 @@ func parse(source string, text []byte) (*document, error) {
 	return doc, nil
 }
 
-func unwindows(text []byte) []byte {
+// UTF8 is the text of a file as it is on any other system: Windows' editors
+// write UTF-16, and a byte order mark in front.
+func UTF8(text []byte) []byte {
 	switch {
 	case bytes.HasPrefix(text, []byte{0xff, 0xfe}):
 		text = fromUTF16(text[2:], binary.LittleEndian)
 	case bytes.HasPrefix(text, []byte{0xfe, 0xff}):
 		text = fromUTF16(text[2:], binary.BigEndian)
 	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	return bytes.TrimPrefix(text, []byte("\ufeff"))
 }
 
 // fromUTF16 reads what Notepad calls "Unicode".

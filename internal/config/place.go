@@ -23,12 +23,17 @@ type Place struct {
 	State    string // default of the key state
 	Runtime  string // where sockets go; "" is the state folder
 	LowPorts bool   // whether ports under 1024 may be listened on
+	Card     bool   // whether this is the card image, whose network is nobody else's
 }
+
+// cardRuntime is there on the card image, made before anything of ours starts.
+const cardRuntime = "/run/appliance-card"
 
 // Here finds out about the process that asks. lookup is os.LookupEnv.
 func Here(lookup func(string) (string, bool)) Place {
 	env := func(key string) string { v, _ := lookup(key); return v }
-	place := Place{LowPorts: mayBindLowPorts()}
+	_, err := os.Stat(cardRuntime)
+	place := Place{LowPorts: mayBindLowPorts(), Card: err == nil}
 
 	// systemd's StateDirectory= and RuntimeDirectory= may name several.
 	place.State, _, _ = strings.Cut(env("STATE_DIRECTORY"), ":")

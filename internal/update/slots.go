@@ -77,6 +77,9 @@ func (s Slots) read() (record, error) {
 	if err != nil {
 		return record{}, fmt.Errorf("reading the slots: %w", err)
 	}
+	if r.Slots == nil { // "slots": null
+		r.Slots = map[string]filled{}
+	}
 	return r, nil
 }
 
@@ -94,11 +97,12 @@ func (s Slots) write(r record) error {
 // Boot puts the slot in force over the image's program, at each boot; image is
 // the version of that. A trial that is still open has failed: the power went
 // before it was healthy. A program that is not what was installed is left
-// alone, and so is one that is older than the image: that was written anew.
+// alone, and so is one that is older than the image: that was written anew. A
+// record that cannot be read is forgotten.
 func (s Slots) Boot(image string) error {
 	r, err := s.read()
-	if err != nil {
-		return err
+	if err != nil { // the next update begins anew
+		return errors.Join(err, s.write(record{}))
 	}
 	changed := false
 	if r.Trial != "" {

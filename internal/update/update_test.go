@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -231,6 +232,23 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%s runs", got)
 			}
 		})
+	}
+}
+
+// TestARecordThatCannotBeRead keeps no update out.
+func TestARecordThatCannotBeRead(t *testing.T) {
+	for _, text := range []string{`{"current": "", "slots": null}`, `{"curr`, ""} {
+		s := newSigner(t)
+		u := device(t, s.public)
+		if err := os.WriteFile(u.Slots.recordPath(), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := u.Slots.Boot("1.0"); (err == nil) != json.Valid([]byte(text)) {
+			t.Errorf("%q: Boot = %v", text, err)
+		}
+		if _, err := u.Apply(t.Context(), s.bundle(t, "1.1")); err != nil {
+			t.Errorf("%q: Apply = %v", text, err)
+		}
 	}
 }
 
