@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # The flashable card image, made without mounting anything:
 # dist/appliance-arm64.img.xz and its SHA-256. Needs root (file owners), the
-# packages named in rootfs.sh, mtools, dosfstools, fdisk, e2fsprogs, xz-utils.
+# packages named in rootfs.sh, mtools, dosfstools, fdisk, e2fsprogs, xz-utils,
+# kmod, cpio, zstd.
 # XZ_LEVEL=-1 packs it quickly, for a try.
 #
 #   4 MiB   appliance.toml, firmware, kernel, initrd   FAT32, editable on any PC
 #           root                                       ext4, read-only for ever
 #           (made at first boot: data, the rest of the card)
 source "$(dirname "${BASH_SOURCE[0]}")/release.sh"
-for c in mcopy mkfs.vfat mke2fs sfdisk xz; do
-  command -v "$c" >/dev/null || die "no $c here" "apt-get install mtools dosfstools e2fsprogs fdisk xz-utils"
+for c in mcopy mkfs.vfat mke2fs sfdisk xz modprobe cpio zstd; do
+  command -v "$c" >/dev/null || die "no $c here" "apt-get install mtools dosfstools e2fsprogs fdisk xz-utils kmod cpio zstd"
 done
 build/arm/rootfs.sh
 
@@ -64,7 +65,7 @@ settle() { # what packages would have done on installation
 
 fill_boot() {
   cp "$cache/extra/boot/vmlinuz-$kernel" "$boot/vmlinuz"
-  cp "$cache/boot/initrd.img" "$boot/initrd.img"
+  build/arm/initrd.sh "$cache" "$boot/initrd.img"
   cp -r "$cache"/extra/usr/lib/raspi-firmware/. "$boot/"
   mkdir -p "$boot/overlays"
   local dtbs

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The card's root file system from Debian packages: dist/cache/root-arm64.tar,
-# with kernel and firmware unpacked in dist/cache/extra/ and the initrd in
-# dist/cache/boot/. Cached until this file or initrd.sh changes. Needs root, mmdebstrap, qemu-user-static, zstd, cpio.
+# with kernel and firmware unpacked in dist/cache/extra/. Cached until this file
+# changes. Needs root, mmdebstrap, qemu-user-static, kmod.
 #
 # The kernel's package is unpacked, not installed: its hooks would run
 # initramfs-tools under emulation for ten minutes, for an initrd that
@@ -10,11 +10,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/release.sh"
 
 suite=trixie
 cache=$(realpath -m "$dist")/cache
-stamp=$(sha256sum build/arm/rootfs.sh build/arm/initrd.sh | sha256sum | cut -c1-16)
+stamp=$(sha256sum build/arm/rootfs.sh | cut -c1-16)
 [ "$(cat "$cache/stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 [ "$(id -u)" = 0 ] || die "making the card's root file system needs root" "run: sudo make image"
-for c in mmdebstrap qemu-aarch64-static cpio zstd modprobe; do
-  command -v "$c" >/dev/null || die "no $c here" "apt-get install mmdebstrap qemu-user-static cpio zstd kmod"
+for c in mmdebstrap qemu-aarch64-static depmod; do
+  command -v "$c" >/dev/null || die "no $c here" "apt-get install mmdebstrap qemu-user-static kmod"
 done
 
 # The mirrors that this machine itself uses; $1 is how their addresses end.
@@ -45,7 +45,7 @@ packages=systemd,systemd-sysv,systemd-timesyncd,udev,kmod,dbus,e2fsprogs,fdisk,d
 
 mkdir -p "$cache"
 rm -rf "$cache"/*
-mkdir -p "$cache/debs" "$cache/boot"
+mkdir -p "$cache/debs"
 emulate
 mmdebstrap --mode=root --architectures=arm64 --variant=minbase --skip=output/mknod \
   --include="$packages" \
@@ -59,5 +59,5 @@ mmdebstrap --mode=root --architectures=arm64 --variant=minbase --skip=output/mkn
 for d in "$cache"/debs/linux-image-*.deb "$cache"/debs/firmware-*.deb "$cache"/debs/raspi-firmware*.deb; do
   dpkg-deb -x "$d" "$cache/extra"
 done
-build/arm/initrd.sh "$cache"
+depmod -b "$cache/extra/usr" "$(ls "$cache/extra/usr/lib/modules")"
 echo "$stamp" > "$cache/stamp"

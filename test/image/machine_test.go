@@ -20,7 +20,7 @@ import (
 type board struct {
 	args    []string
 	console string // the kernel's name of the serial line
-	net     []string
+	nic     string // what its Ethernet is
 	disk    string // the interface of the card
 	tree    string // the device tree, of the image's first partition
 }
@@ -30,14 +30,14 @@ var (
 	virt = board{
 		args:    []string{"-M", "virt,gic-version=2", "-cpu", "cortex-a53", "-smp", "2", "-m", "512", "-device", "qemu-xhci,id=usb"},
 		console: "ttyAMA0",
-		net:     []string{"-device", "virtio-net-pci,netdev=n,romfile=,mac=" + cardMAC},
+		nic:     "virtio-net-pci,romfile=",
 		disk:    "virtio",
 	}
 	// pi3 is a Raspberry Pi 3B, whose Ethernet hangs on USB.
 	pi3 = board{
 		args:    []string{"-M", "raspi3b"},
 		console: "ttyAMA0,115200 console=ttyS1,115200",
-		net:     []string{"-device", "usb-net,netdev=n,mac=" + cardMAC},
+		nic:     "usb-net",
 		disk:    "sd",
 		tree:    "bcm2837-rpi-3-b.dtb",
 	}
@@ -50,7 +50,7 @@ type card struct {
 	dir  string // of kernel and initrd, as they are on it
 }
 
-// flash writes the image to a card that is larger.
+// flash writes the image to a card of a size; 0 is the image's own.
 func flash(t *testing.T, size int64) *card {
 	t.Helper()
 	image := imagePath()
@@ -61,8 +61,10 @@ func flash(t *testing.T, size int64) *card {
 	c := &card{t: t, dir: t.TempDir()}
 	c.path = filepath.Join(c.dir, "card")
 	c.write(image)
-	if err := os.Truncate(c.path, size); err != nil {
-		t.Fatal(err)
+	if size > 0 {
+		if err := os.Truncate(c.path, size); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, file := range []string{"vmlinuz", "initrd.img"} {
 		c.take(file)
@@ -85,6 +87,16 @@ func (c *card) take(file string) string {
 	path := filepath.Join(c.dir, file)
 	c.command("mcopy", "-n", "-o", "-i", c.boot(), "::"+file, path)
 	return path
+}
+
+// holds returns a file of the first partition.
+func (c *card) holds(name string) string {
+	c.t.Helper()
+	text, err := os.ReadFile(c.take(name))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // put writes a file to the first partition, as its owner does on a PC.
@@ -112,15 +124,21 @@ type machine struct {
 // powerOn starts a computer with the card, on the LAN's cable.
 func (l *lan) powerOn(c *card, b board) *machine {
 	l.t.Helper()
+	return l.start(c, b, "root=LABEL=appl-root", "-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no", "-device", b.nic+",netdev=n,mac="+cardMAC)
+}
+
+// start starts a computer with the card; root is what the kernel is told of
+// it, and wires are QEMU's words for the network.
+func (l *lan) start(c *card, b board, root string, wires ...string) *machine {
+	l.t.Helper()
 	m := &machine{t: l.t, monitor: filepath.Join(c.dir, fmt.Sprint("monitor", time.Now().UnixNano()))}
 	args := append([]string{}, b.args...)
 	args = append(args, "-accel", "tcg,thread=multi", "-nographic", "-no-reboot",
 		"-chardev", "stdio,id=line,mux=off", "-serial", "chardev:line", "-qmp", "unix:"+m.monitor+",server,nowait",
 		"-kernel", filepath.Join(c.dir, "vmlinuz"), "-initrd", filepath.Join(c.dir, "initrd.img"),
-		"-append", "root=LABEL=appl-root ro rootwait net.ifnames=0 panic=10 loglevel=4 console="+b.console,
-		"-drive", "if="+b.disk+",format=raw,cache=writethrough,file="+c.path,
-		"-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no")
-	args = append(args, b.net...)
+		"-append", root+" ro rootwait net.ifnames=0 panic=10 loglevel=4 console="+b.console,
+		"-drive", "if="+b.disk+",format=raw,cache=writethrough,file="+c.path)
+	args = append(args, wires...)
 	if b.tree != "" {
 		args = append(args, "-dtb", c.take(b.tree))
 	}

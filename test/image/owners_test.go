@@ -1,0 +1,78 @@
+package image
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+)
+
+// TestOwners is what people do with a card that no manual tells them to. Each
+// starts with a new one, and must reach it.
+func TestOwners(t *testing.T) {
+	const tap = "tap,id=n,ifname=tap0,script=no,downscript=no"
+	t.Run("the image as it is, in somebody's QEMU", func(t *testing.T) {
+		c := flash(t, 0)
+		c.put("appliance.toml", "[setup]\nadmin_password = 'correct horse'\n")
+		l := newLAN(t)
+		m := l.start(c, virt, "root=/dev/vda2", "-nic", "user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:8022-:80")
+		const url = "http://127.0.0.1:8022"
+		l.within(5*time.Minute, "curl -fsS -m 4 "+url+"/readyz", `"ready": true`)
+		l.within(10*time.Second, "curl -fsS -m 4 "+url+"/api/v1/status", "0 MiB of room behind the system")
+		l.within(10*time.Second, "curl -sS -m 4 -d '{\"password\":\"correct horse\"}' -i "+url+"/api/v1/admin/login", "200 OK")
+		l.within(10*time.Second, "curl -sS -m 4 -X PUT -d 21.5 -i "+url+"/api/v1/topics/a", "200 OK")
+		m.powerOff()
+		if left := c.holds("appliance.toml"); !strings.Contains(left, "correct horse") {
+			t.Errorf("what was not kept has left the card:\n%s", left)
+		}
+	})
+	t.Run("an empty file, and two cables", func(t *testing.T) {
+		c := flash(t, 2<<30)
+		c.put("appliance.toml", "")
+		l := newLAN(t)
+		m := l.start(c, virt, "", "-netdev", tap, "-device", virt.nic+",netdev=n,mac="+cardMAC, "-nic", "user,model=virtio-net-pci")
+		defer m.powerOff()
+		l.within(5*time.Minute, "curl -fsS -m 4 http://"+cardAddress+"/readyz", `"ready": true`)
+		l.within(20*time.Second, "curl -fsS -m 4 http://server22.local/api/v1/status", `"conditions": []`)
+	})
+	t.Run("a mistake in the file", func(t *testing.T) {
+		c := flash(t, 2<<30)
+		c.put("appliance.toml", "name = \"workshop\n[net]\nmode = \"static\"\n")
+		l := newLAN(t)
+		m := l.powerOn(c, virt)
+		defer m.powerOff()
+		l.within(5*time.Minute, "curl -fsS -m 4 http://server22.local/api/v1/status", "appliance.toml:1")
+		m.WaitOutput("appliance.toml:1", time.Minute) // the console
+	})
+	t.Run("Notepad, and then no network", func(t *testing.T) {
+		c := flash(t, 2<<30)
+		c.put("appliance.toml", notepad("[setup]\r\nadmin_password = \"correct horse\"\r\n[net]\r\n[discovery]\r\ninstance = \"Werkstatt – 1\"\r\n"))
+		l := newLAN(t)
+		m := l.powerOn(c, virt)
+		l.within(5*time.Minute, "avahi-browse -rpt _http._tcp", cardAddress)
+		l.within(10*time.Second, "curl -sS -m 4 -d '{\"password\":\"correct horse\"}' -i http://"+cardAddress+"/api/v1/admin/login", "200 OK")
+		m.powerOff()
+		if left := c.holds("appliance.toml"); strings.Contains(left, "setup") || !strings.Contains(left, "Werkstatt – 1") {
+			t.Errorf("the card's settings are now\n%s", left)
+		}
+		c.put("reset", "")
+		m = l.start(c, virt, "", "-nic", "none")
+		m.WaitOutput("resetting", 5*time.Minute)
+		m.WaitOutput("server22", 2*time.Minute)
+		m.powerOff()
+		m = l.powerOn(c, virt)
+		defer m.powerOff()
+		l.within(5*time.Minute, "curl -fsS -m 4 http://"+cardAddress+"/readyz", `"ready": true`)
+		l.within(10*time.Second, "curl -sS -m 4 -d '{\"password\":\"correct horse\"}' -i http://"+cardAddress+"/api/v1/admin/login", " 4")
+	})
+}
+
+// notepad is a text as Windows' editor saves it when asked for Unicode.
+func notepad(text string) string {
+	b := []byte{0xff, 0xfe}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		b = binary.LittleEndian.AppendUint16(b, unit)
+	}
+	return string(b)
+}
