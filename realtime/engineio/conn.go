@@ -23,8 +23,7 @@ const (
 	flatWrite = 64 << 10
 )
 
-// conn is a WebSocket connection: after gorilla's handshake, the frames are
-// read and written here.
+// conn is a WebSocket connection.
 type conn struct {
 	server  *Server
 	nc      net.Conn // closed by shut

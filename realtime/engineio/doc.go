@@ -23,14 +23,14 @@
 //
 // # The way of a packet in
 //
-// A WebSocket is gorilla's as far as the handshake (websocket.go). From then
-// on its reader (conn.go, readLoop) waits until the connection is readable
-// and only then takes a buffer from a pool; internal/frame takes the bytes
-// apart, wherever they were cut; wire reads the packet; Socket.packet gives a
-// message to the Receiver, a heartbeat to heartbeat.go. A connection that has
-// been silent for a while has no reader: parking_linux.go starts one when
-// something comes. A POST (polling.go, servePost) is read whole, within limits
-// of size and time, and goes the same way from wire on.
+// websocket.go makes a WebSocket of a request. From then on its reader (conn.go,
+// readLoop) waits until the connection is readable and only then takes a buffer
+// from a pool; internal/frame takes the bytes apart, wherever they were cut; wire
+// reads the packet; Socket.packet gives a message to the Receiver, a heartbeat to
+// heartbeat.go. A connection that has been silent for a while has no reader:
+// parking_linux.go starts one when something comes. A POST (polling.go,
+// servePost) is read whole, within limits of size and time, and goes the same way
+// from wire on.
 //
 // # The way of a packet out
 //

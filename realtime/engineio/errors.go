@@ -71,6 +71,8 @@ func (e *ConnectionError) Status() int {
 		return http.StatusMethodNotAllowed
 	case errors.Is(e.Err, ErrServerClosed):
 		return http.StatusServiceUnavailable
+	case errors.Is(e.Err, errVersion):
+		return http.StatusUpgradeRequired
 	default:
 		return http.StatusBadRequest
 	}

@@ -65,6 +65,8 @@ func TestRefusals(t *testing.T) {
 		{"websocket, odd version", "GET", "EIO=9&transport=websocket", []string{"Connection", "Upgrade", "Upgrade", "websocket"}, 400, "Unsupported protocol version", ""},
 		{"websocket, odd session", "GET", "EIO=4&transport=websocket&sid=x", []string{"Connection", "Upgrade", "Upgrade", "websocket"}, 400, "Session ID unknown", ""},
 		{"websocket without a key", "GET", "EIO=4&transport=websocket", []string{"Connection", "Upgrade", "Upgrade", "websocket"}, 400, "Bad request", "WEBSOCKET_HANDSHAKE"},
+		{"websocket of another kind", "GET", "EIO=4&transport=websocket", []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version", "8"}, 426, "Bad request", "WEBSOCKET_HANDSHAKE"},
+		{"websocket with a short key", "GET", "EIO=4&transport=websocket", []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Key", "dGhl", "Sec-WebSocket-Version", "13"}, 400, "Bad request", "WEBSOCKET_HANDSHAKE"},
 		{"upgrade of polling", "GET", "EIO=4&transport=polling", []string{"Connection", "Upgrade", "Upgrade", "websocket"}, 400, "Bad request", "TRANSPORT_MISMATCH"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

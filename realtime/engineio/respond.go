@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -115,6 +116,9 @@ func (s *Server) refused(w http.ResponseWriter, e *ConnectionError, upgrade bool
 	if upgrade {
 		h["Content-Type"] = textHTML
 		h.Set("Connection", "close")
+		if errors.Is(e.Err, errVersion) {
+			h.Set("Sec-Websocket-Version", webSocketVersion)
+		}
 		w.WriteHeader(e.Status())
 		io.WriteString(w, e.Message)
 		return

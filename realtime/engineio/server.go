@@ -29,7 +29,6 @@ type Server struct {
 	late     lateList
 	beats    *beats
 	parking  *parking
-	upgrader websocket.Upgrader
 
 	mu       sync.Mutex // guards all following
 	sessions map[string]*Socket
@@ -53,7 +52,6 @@ func NewServer(o Options, accept func(*Socket) Receiver) *Server {
 	s.writeTimeout = s.o.PingInterval + s.o.PingTimeout
 	s.parking = newParking(s)
 	s.beats = newBeats(s)
-	s.upgrader = newUpgrader(&s.o)
 	return s
 }
 

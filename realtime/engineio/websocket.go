@@ -1,126 +1,142 @@
 package engineio
 
 import (
-	"bufio"
 	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
-
-	"github.com/gorilla/websocket"
 
 	"server22.local/appliance/realtime/engineio/internal/frame"
 	"server22.local/appliance/realtime/engineio/wire"
 )
 
-// newUpgrader makes gorilla's part: the handshake of RFC 6455. It reuses the
-// buffers that hijack lends it.
-func newUpgrader(o *Options) websocket.Upgrader {
-	return websocket.Upgrader{
-		EnableCompression: o.Compression.PerMessageDeflate,
-		CheckOrigin:       func(*http.Request) bool { return true }, // Server.checkOrigin has
-		Error:             func(http.ResponseWriter, *http.Request, int, error) {},
+// webSocketVersion is the one that RFC 6455 defines.
+const webSocketVersion = "13"
+
+var (
+	errKey     = errors.New("no Sec-WebSocket-Key of 16 bytes in base64")
+	errVersion = errors.New("Sec-WebSocket-Version is not " + webSocketVersion)
+)
+
+// checkOpening checks what the client's opening handshake must have beside an
+// upgrade to "websocket": RFC 6455 §4.2.1.
+func checkOpening(r *http.Request) (key string, err error) {
+	if r.Method != http.MethodGet {
+		return "", errMethod
 	}
-}
-
-// hijack stands between gorilla's handshake and the connection: the answer is
-// kept, so that it can leave in one write with the first frames, and nothing
-// of what gorilla needs for reading and writing stays with the connection.
-type hijack struct {
-	http.ResponseWriter
-	nc    net.Conn
-	lent  *bufio.ReadWriter
-	head  []byte // the answer
-	early []byte // what the client has sent without waiting for it
-}
-
-var hijacks = sync.Pool{New: func() any {
-	return &hijack{lent: bufio.NewReadWriter(bufio.NewReaderSize(nil, 300), bufio.NewWriterSize(nil, 512))}
-}}
-
-func (h *hijack) release() {
-	*h = hijack{lent: h.lent}
-	h.lent.Reader.Reset(nil)
-	h.lent.Writer.Reset(nil)
-	hijacks.Put(h)
-}
-
-// Hijack implements http.Hijacker for gorilla.
-func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
+	key = r.Header.Get("Sec-Websocket-Key")
+	if decoded, err := base64.StdEncoding.DecodeString(key); err != nil || len(decoded) != 16 {
+		return "", errKey
 	}
-	if n := rw.Reader.Buffered(); n > 0 {
-		early, _ := rw.Reader.Peek(n) // n bytes are there
-		h.early = bytes.Clone(early)
+	if r.Header.Get("Sec-Websocket-Version") != webSocketVersion {
+		return "", errVersion
 	}
-	h.nc = nc
-	return hijackedConn{nc, h}, h.lent, nil
+	return key, nil
 }
-
-// hijackedConn is the connection as gorilla sees it.
-type hijackedConn struct {
-	net.Conn
-	h *hijack
-}
-
-func (c hijackedConn) Write(p []byte) (int, error) {
-	c.h.head = append(c.h.head, p...)
-	return len(p), nil
-}
-
-// SetDeadline does nothing: net/http has cleared the deadlines.
-func (hijackedConn) SetDeadline(time.Time) error { return nil }
 
 // upgrade makes a WebSocket of the request's connection. The answer to the
 // client is left to the caller, or to the first flush.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string, v wire.Version) (*conn, *ConnectionError) {
-	var header http.Header
-	if id != "" && s.o.Cookie != nil {
-		header = http.Header{"Set-Cookie": {s.o.Cookie.make(id).String()}}
-	}
-	if offered := r.Header["Sec-Websocket-Protocol"]; len(offered) > 0 {
-		if header == nil {
-			header = make(http.Header)
-		}
-		first, _, _ := strings.Cut(offered[0], ",")
-		header.Set("Sec-Websocket-Protocol", strings.TrimSpace(first))
-	}
-	if s.o.Headers != nil {
-		if header == nil {
-			header = make(http.Header)
-		}
-		s.o.Headers(header, r, id != "")
-	}
-	h := hijacks.Get().(*hijack)
-	defer h.release()
-	h.ResponseWriter = w
-	if _, err := s.upgrader.Upgrade(h, r, header); err != nil {
+	key, err := checkOpening(r)
+	if err != nil {
 		return nil, refuse(r, CodeBadRequest, "WEBSOCKET_HANDSHAKE", err)
 	}
-	c := &conn{server: s, nc: h.nc, version: v, head: bytes.Clone(h.head), early: h.early}
-	c.raw.init(h.nc)
+	nc, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, refuse(r, CodeBadRequest, "WEBSOCKET_HANDSHAKE", err)
+	}
+	nc.SetDeadline(time.Time{}) // fails if closed, which the reader sees
+	c := &conn{server: s, nc: nc, version: v}
+	c.raw.init(nc)
+	if n := rw.Reader.Buffered(); n > 0 {
+		early, _ := rw.Reader.Peek(n) // n bytes are there
+		c.early = bytes.Clone(early)
+	}
 	c.deflate = s.o.Compression.PerMessageDeflate && offersDeflate(r)
 	c.reader = frame.Reader{Limit: s.o.MaxPayload, Inflate: c.deflate}
+	c.head = s.answer(r, id, key, c.deflate)
 	return c, nil
 }
 
-// offersDeflate says whether gorilla has agreed to permessage-deflate.
+// answer is the server's opening handshake: RFC 6455 §4.2.2.
+func (s *Server) answer(r *http.Request, id, key string, deflate bool) []byte {
+	b := make([]byte, 0, 160)
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	b = append(appendAccept(b, key), "\r\n"...)
+	if deflate {
+		b = append(b, "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"...)
+	}
+	if h := s.answerHeader(r, id); h != nil {
+		out := bytes.NewBuffer(b)
+		h.Write(out) // to memory; no value can end its line
+		b = out.Bytes()
+	}
+	return append(b, "\r\n"...)
+}
+
+// answerHeader is what else belongs in the answer: nil, for most.
+func (s *Server) answerHeader(r *http.Request, id string) http.Header {
+	offered := r.Header["Sec-Websocket-Protocol"]
+	cookie := id != "" && s.o.Cookie != nil
+	if len(offered) == 0 && !cookie && s.o.Headers == nil {
+		return nil
+	}
+	h := make(http.Header)
+	if cookie {
+		h.Set("Set-Cookie", s.o.Cookie.make(id).String())
+	}
+	if len(offered) > 0 {
+		first, _, _ := strings.Cut(offered[0], ",")
+		h.Set("Sec-Websocket-Protocol", strings.TrimSpace(first))
+	}
+	if s.o.Headers != nil {
+		s.o.Headers(h, r, id != "")
+	}
+	return h
+}
+
+// appendAccept appends the proof that the key was read: RFC 6455 §4.2.2.
+func appendAccept(dst []byte, key string) []byte {
+	const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+	var text [24 + len(guid)]byte
+	sum := sha1.Sum(append(append(text[:0], key...), guid...))
+	return base64.StdEncoding.AppendEncode(dst, sum[:])
+}
+
+// offersDeflate says whether the client offers a permessage-deflate that the
+// answer can accept: RFC 7692 §7.1.
 func offersDeflate(r *http.Request) bool {
 	for _, header := range r.Header["Sec-Websocket-Extensions"] {
-		for extension := range strings.SplitSeq(header, ",") {
-			name, _, _ := strings.Cut(extension, ";")
-			if strings.TrimSpace(name) == "permessage-deflate" {
+		for offer := range strings.SplitSeq(header, ",") {
+			name, parameters, _ := strings.Cut(offer, ";")
+			if strings.TrimSpace(name) == "permessage-deflate" && acceptable(parameters) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// acceptable says whether the parameters of permessage-deflate ask for nothing
+// that compress/flate cannot do, which is a smaller window.
+func acceptable(parameters string) bool {
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+		switch name {
+		case "", "client_no_context_takeover", "server_no_context_takeover", "client_max_window_bits":
+		case "server_max_window_bits":
+			if strings.Trim(value, `"`) != "15" {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // openWebSocket starts a session that is a WebSocket from the beginning.

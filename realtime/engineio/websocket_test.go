@@ -113,6 +113,48 @@ func TestFrames(t *testing.T) {
 	}
 }
 
+// TestAnswerToUpgrade: the example of RFC 6455 §1.3, and what the application
+// adds to the answer.
+func TestAnswerToUpgrade(t *testing.T) {
+	plain := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+	const key = "dGhlIHNhbXBsZSBub25jZQ=="
+	r := httptest.NewRequest("GET", "/engine.io/", nil)
+	if got := string(NewServer(Options{}, nil).answer(r, "id", key, false)); got != plain+"\r\n" {
+		t.Errorf("answer:\n%s", got)
+	}
+	r.Header.Set("Sec-WebSocket-Protocol", "chat, superchat")
+	s := NewServer(Options{
+		Cookie:  &Cookie{},
+		Headers: func(h http.Header, _ *http.Request, _ bool) { h.Set("X-Odd", "a\r\nSet-Cookie: b") },
+	}, nil)
+	want := plain +
+		"Sec-Websocket-Protocol: chat\r\nSet-Cookie: io=id; Path=/; HttpOnly; SameSite=Lax\r\nX-Odd: a  Set-Cookie: b\r\n\r\n"
+	if got := string(s.answer(r, "id", key, false)); got != want {
+		t.Errorf("answer:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestDeflateOffers(t *testing.T) {
+	for offer, want := range map[string]bool{
+		"permessage-deflate":                                               true,
+		"permessage-deflate; client_max_window_bits":                       true,
+		"x-webkit-deflate-frame, permessage-deflate":                       true,
+		"permessage-deflate; server_no_context_takeover":                   true,
+		"permessage-deflate; server_max_window_bits=15":                    true,
+		"permessage-deflate; server_max_window_bits=10":                    false,
+		"permessage-deflate; server_max_window_bits=10,permessage-deflate": true,
+		"permessage-deflate; novelty":                                      false,
+		"permessage-bzip2":                                                 false,
+	} {
+		r := httptest.NewRequest("GET", "/engine.io/", nil)
+		r.Header.Set("Sec-WebSocket-Extensions", offer)
+		if got := offersDeflate(r); got != want {
+			t.Errorf("%s: %v, want %v", offer, got, want)
+		}
+	}
+}
+
 func TestPerMessageDeflate(t *testing.T) {
 	o := Options{Compression: Compression{PerMessageDeflate: true}}
 	b := overTCP(t, o, newSessions(t, echo).accept)
