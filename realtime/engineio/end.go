@@ -59,7 +59,7 @@ func (s *Socket) end(reason Reason, err error, how ending) {
 	if ws != nil {
 		ws.farewell(how, err)
 	} else {
-		s.farewellPolling(how)
+		s.farewellPolling(how, reason)
 	}
 }
 

@@ -194,12 +194,19 @@ func (s *Socket) awaitPoll() {
 	}
 }
 
-// farewellPolling says goodbye to the poll that waits, or to the next one.
-func (s *Socket) farewellPolling(how ending) {
+// farewellPolling says goodbye to the poll that waits, or to the next one. A
+// server that shuts down only lets go of it: the client finds at its next poll
+// that the session is gone, and begins another with whoever serves then. A
+// close packet some take for good (python-engineio).
+func (s *Socket) farewellPolling(how ending, reason Reason) {
 	s.mu.Lock()
 	switch how {
 	case graceful, abrupt:
-		s.push(item{packet: closePacket})
+		goodbye := closePacket
+		if reason == ReasonShutdown {
+			goodbye = noopPacket
+		}
+		s.push(item{packet: goodbye})
 	case byPeer:
 		s.clear()
 		s.push(item{packet: noopPacket})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -319,6 +320,32 @@ func TestShutdown(t *testing.T) {
 	defer r.Body.Close()
 	if r.StatusCode != 503 {
 		t.Errorf("handshake after Shutdown answered %d, want 503", r.StatusCode)
+	}
+}
+
+// A client whose poll is answered by a close packet need not come back, and
+// python-engineio does not.
+func TestShutdownLetsPollersComeBack(t *testing.T) {
+	b := overTCP(t, Options{}, newSessions(t, nil).accept)
+	c := b.connect(Polling)
+	answer := make(chan string, 1)
+	go func() {
+		r, err := b.http.Get(b.url(Polling, c.sid))
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		defer r.Body.Close()
+		body, _ := io.ReadAll(r.Body)
+		answer <- string(body)
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := b.engine.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answer; got != "6" {
+		t.Errorf("the poll was answered with %q; want a noop", got)
 	}
 }
 
