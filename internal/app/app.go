@@ -35,8 +35,9 @@ import (
 // How long an end may take, in all less than the five seconds that a user
 // waits and the ten that systemd gives.
 const (
-	frontGrace = 2 * time.Second // for requests, clients, and goodbyes
-	backGrace  = 2 * time.Second // for the store
+	lastCall   = 250 * time.Millisecond // for what clients send that have not noticed yet
+	frontGrace = 2 * time.Second        // for requests, clients, and goodbyes
+	backGrace  = 2 * time.Second        // for the store
 )
 
 // ErrRestart is returned by Run when the administrator asked for a restart:
@@ -214,7 +215,7 @@ func (a *App) warnOfConfig() {
 func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 	a.server = httpd.New(httpd.Config{
 		Listeners: listeners, Guard: a.guard, Log: a.log,
-		MaxBody: int64(a.cfg().Realtime.MaxPayload), MaxConns: maxConns(),
+		MaxBody: int64(a.cfg().Realtime.MaxPayload), MaxConns: maxConns(), LastCall: lastCall,
 		Literal: []string{"/api/v1/topics/"},
 		Uploads: map[string]int64{updatePath: update.MaxBundle, backupPath: maxBackup(a.cfg())},
 	})
@@ -222,13 +223,14 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 		return err
 	}
 	// What strangers meet ends first; what keeps things, after it.
-	front, stopFront := context.WithCancel(ctx)
+	front, stopFront := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFront()
+	a.server.OnShutdown(stopFront) // until then requests are answered in full
 	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBack()
 	a.startBack(back)
 	served := make(chan error, 1)
-	go func() { served <- a.server.Run(front, frontGrace) }()
+	go func() { served <- a.server.Run(ctx, frontGrace) }()
 	a.greet()
 	a.log.Info("serving", "version", a.opts.Version, "name", a.cfg().Name)
 	a.startFront(front)

@@ -83,6 +83,7 @@ type connLimit struct {
 	max      int64
 	open     atomic.Int64
 	rejected atomic.Int64
+	empty    chan struct{} // holds one, if open has come to nothing
 }
 
 // connState is http.Server.ConnState.
@@ -91,7 +92,25 @@ func (c *connLimit) connState(_ net.Conn, state http.ConnState) {
 	case http.StateNew:
 		c.open.Add(1)
 	case http.StateHijacked, http.StateClosed:
-		c.open.Add(-1)
+		if c.open.Add(-1) == 0 {
+			select {
+			case c.empty <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// drain waits until no connection is open, and no longer than the limit.
+func (c *connLimit) drain(limit time.Duration) {
+	over := time.NewTimer(limit)
+	defer over.Stop()
+	for c.open.Load() > 0 {
+		select {
+		case <-c.empty:
+		case <-over.C:
+			return
+		}
 	}
 }
 

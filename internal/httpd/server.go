@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,7 @@ type Config struct {
 	MaxBody   int64            // bytes; of one request
 	Uploads   map[string]int64 // by path: where larger ones are taken; the handler asks who sends before it reads
 	MaxConns  int64            // at once, WebSockets not counted
+	LastCall  time.Duration    // at the end, how long open connections may ask once more
 	// Literal are the prefixes of paths that end in data: what stands after
 	// them, // and dots included, is taken as it is and never cleaned.
 	Literal []string
@@ -37,15 +39,16 @@ type Server struct {
 	ready chan struct{}
 	http  http.Server
 
-	patterns []string // before Run
+	ending   atomic.Bool // the last answers are being given
+	patterns []string    // before Run
 }
 
 // New returns a server that does nothing until Run.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), ready: make(chan struct{})}
-	s.limit.max = cfg.MaxConns
+	s.limit.max, s.limit.empty = cfg.MaxConns, make(chan struct{}, 1)
 	s.http = http.Server{
-		Handler:           cfg.Guard.Wrap(limitBody(bodyLimits{cfg.MaxBody, cfg.Uploads}, baseline(literal(cfg.Literal, s.mux)))),
+		Handler:           s.lastAnswers(cfg.Guard.Wrap(limitBody(bodyLimits{cfg.MaxBody, cfg.Uploads}, baseline(literal(cfg.Literal, s.mux))))),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -94,17 +97,19 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 // Ready is closed once requests are answered.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// OnShutdown calls f when Run begins to end, before it waits for requests to
-// finish: what holds requests open (streams, polls) lets go of them there.
+// OnShutdown calls f when the last call is over, before Run waits for requests
+// to finish: what holds requests open (streams, polls) lets go of them there.
 // Call it before Run.
 func (s *Server) OnShutdown(f func()) { s.http.RegisterOnShutdown(f) }
 
-// Run serves until the context ends, then stops accepting, and gives the
-// requests that are being answered the grace time.
+// Run serves until the context ends. Then it accepts no more, answers what open
+// connections still ask, for as long as LastCall, and gives the requests that
+// are being answered the grace time.
 //
-// The listeners are closed first, and only when no accepting goroutine is left
-// are the connections looked at: http.Server.Shutdown by itself overlooks one
-// that was accepted and is not yet tracked, and its client would get nothing.
+// http.Server.Shutdown by itself is too hasty for that: what it has accepted and
+// not yet read, and what clients send on connections that they keep, gets
+// nothing. Where another process holds the ports meanwhile, as systemd does,
+// with the last call no request is lost.
 func (s *Server) Run(ctx context.Context, grace time.Duration) error {
 	var group errgroup.Group
 	for _, l := range s.cfg.Listeners {
@@ -115,10 +120,14 @@ func (s *Server) Run(ctx context.Context, grace time.Duration) error {
 			return nil
 		})
 	}
-	stop := context.AfterFunc(ctx, func() { closeAll(s.cfg.Listeners) })
+	stop := context.AfterFunc(ctx, func() {
+		s.ending.Store(true)
+		closeAll(s.cfg.Listeners)
+	})
 	close(s.ready)
-	err := group.Wait()
+	err := group.Wait() // nothing is accepted, and all that was is counted
 	if !stop() {
+		s.limit.drain(s.cfg.LastCall)
 		s.shutdown(grace)
 	}
 	return err
@@ -131,6 +140,16 @@ func (s *Server) shutdown(grace time.Duration) {
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.http.Close()
 	}
+}
+
+// lastAnswers tells clients, at the end, to ask elsewhere next time.
+func (s *Server) lastAnswers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.ending.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // baseline sets the headers that are right for everything; handlers of pages

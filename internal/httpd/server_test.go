@@ -77,32 +77,36 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func TestConnectionLimit(t *testing.T) {
-	addr, s := start(t, 2, map[string]http.HandlerFunc{"/": func(w http.ResponseWriter, _ *http.Request) {}})
-	open := func() net.Conn {
-		t.Helper()
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		return conn
-	}
-	ask := func(conn net.Conn) error {
-		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-			return err
-		}
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err == nil {
-			resp.Body.Close()
-		}
-		return err
-	}
-	first, second := open(), open()
-	if err := errors.Join(ask(first), ask(second)); err != nil {
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ask(open()); err == nil {
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func ask(conn net.Conn) (*http.Response, error) {
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		return nil, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err == nil {
+		resp.Body.Close()
+	}
+	return resp, err
+}
+
+func TestConnectionLimit(t *testing.T) {
+	addr, s := start(t, 2, map[string]http.HandlerFunc{"/": func(w http.ResponseWriter, _ *http.Request) {}})
+	first, second := dial(t, addr), dial(t, addr)
+	for _, conn := range []net.Conn{first, second} {
+		if _, err := ask(conn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ask(dial(t, addr)); err == nil {
 		t.Error("a third connection was served")
 	}
 	if got := s.Stats(); got.Open != 2 || got.Rejected != 1 {
@@ -111,7 +115,7 @@ func TestConnectionLimit(t *testing.T) {
 	first.Close()
 	// The place is free once the server has noticed.
 	for range 100 {
-		if ask(open()) == nil {
+		if _, err := ask(dial(t, addr)); err == nil {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -156,6 +160,43 @@ func TestEndWaitsForRequests(t *testing.T) {
 		t.Error(err)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// Who was let in is answered, whether it asks for the first time or once more,
+// and told that it was the last time.
+func TestTheLastCall(t *testing.T) {
+	listeners, err := Listen([]string{"127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{
+		Listeners: listeners, Guard: NewGuard(Policy{}), Log: slog.New(slog.DiscardHandler),
+		MaxBody: 1, MaxConns: 10, LastCall: time.Minute,
+	})
+	s.Handle("/", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx, time.Second) }()
+	fresh, kept := dial(t, listeners[0].Addr().String()), dial(t, listeners[0].Addr().String())
+	if resp, err := ask(kept); err != nil || resp.Close {
+		t.Fatal(resp, err)
+	}
+	for s.Stats().Open < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	for !s.ending.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	for name, conn := range map[string]net.Conn{"fresh": fresh, "kept": kept} {
+		if resp, err := ask(conn); err != nil || resp.StatusCode != http.StatusOK || !resp.Close {
+			t.Errorf("the %s connection got %+v, %v", name, resp, err)
+		}
+	}
+	// The last one has left, so the end need not wait.
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestListenErrors(t *testing.T) {
