@@ -51,7 +51,7 @@ func (s *Socket) ask(ctx context.Context, event string, args []any) ([]Value, er
 	if err != nil {
 		return nil, err
 	}
-	p.ID, p.HasID = s.ns.asks.next.Add(1)-1, true
+	p.ID, p.HasID = s.ns.asks.id(), true
 	result := make(chan answered, 1)
 	if !s.expect(p.ID, func(values []Value, err error) { result <- answered{values, err} }) {
 		return nil, ErrDisconnected
@@ -94,17 +94,13 @@ func (s *Socket) forget(id uint64) {
 // reads from the connection. Those that nobody waits for are ignored.
 func (s *Socket) acknowledged(p *packet.Packet) {
 	s.mu.Lock()
-	answer := s.acks[p.ID]
+	answer, ns := s.acks[p.ID], s.ns
 	delete(s.acks, p.ID)
 	s.mu.Unlock()
-	if answer != nil {
+	switch {
+	case answer != nil:
 		answer(p.Values(), nil)
-		return
-	}
-	s.mu.Lock()
-	ns := s.ns
-	s.mu.Unlock()
-	if ns != nil {
+	case ns != nil:
 		ns.asks.settle(p.ID, s.id, answered{values: p.Values()})
 	}
 }

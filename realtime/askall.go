@@ -41,6 +41,10 @@ func (b BroadcastOperator) ask(ctx context.Context, event string, args []any) it
 			yield("", answered{err: ErrNoTimeout})
 			return
 		}
+		if b.ns == nil {
+			yield("", answered{err: ErrNoNamespace})
+			return
+		}
 		p, err := b.ns.event(nil, b.options, event, args)
 		if err != nil {
 			yield("", answered{err: err})

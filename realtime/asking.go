@@ -32,8 +32,10 @@ type named struct {
 	answered
 }
 
+func (a *asks) id() uint64 { return a.next.Add(1) - 1 }
+
 func (a *asks) begin(p *packet.Packet) *asking {
-	p.ID, p.HasID = a.next.Add(1)-1, true
+	p.ID, p.HasID = a.id(), true
 	one := &asking{missing: make(map[string]bool), wake: make(chan struct{}, 1)}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -74,8 +76,10 @@ func (a *asks) gone(socket string) {
 	}
 }
 
-// forward passes answers of local sockets on to another server's asking.
-func (a *asks) forward(id uint64, members []adapter.Member, answer func(string, []Value)) (stop func()) {
+// forward passes answers of local sockets on to another server's asking. The
+// other server has its own ids: here the event has one of ours.
+func (a *asks) forward(members []adapter.Member, answer func(string, []Value)) (id uint64, stop func()) {
+	id = a.id()
 	stops := make([]func(), 0, len(members))
 	for _, m := range members {
 		s := m.(*Socket)
@@ -87,7 +91,7 @@ func (a *asks) forward(id uint64, members []adapter.Member, answer func(string, 
 			stops = append(stops, func() { s.forget(id) })
 		}
 	}
-	return func() {
+	return id, func() {
 		for _, stop := range stops {
 			stop()
 		}

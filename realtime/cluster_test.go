@@ -109,7 +109,8 @@ func (p *peer) BroadcastWithAck(ctx context.Context, pk *packet.Packet, o adapte
 		})
 		expect(ids)
 		pk := c.packet()
-		stop := o.local.Expect(pk.ID, members, answer)
+		id, stop := o.local.Expect(members, answer)
+		pk.ID = id
 		context.AfterFunc(ctx, stop)
 		remote = append(remote, func() { o.local.Deliver(members, pk, c.Options.Flags) })
 	})
@@ -214,4 +215,50 @@ func TestClusterThroughTheAdapter(t *testing.T) {
 	}
 	a.To("room").Disconnect()
 	onB.expect("41")
+}
+
+// TestClusterIDs: what another server asks does not get into the way of what
+// this one asks, though each counts for itself.
+func TestClusterIDs(t *testing.T) {
+	c := &cluster{}
+	a := realtime.New(realtime.Options{Adapter: c.adapter})
+	b := realtime.New(realtime.Options{Adapter: c.adapter})
+	sockets := make(chan *realtime.Socket, 1)
+	b.OnConnect(func(s *realtime.Socket) { sockets <- s })
+	client := dialRaw(t, serve(t, b)).connect()
+	answer := func(with string) (id string) {
+		text := client.hear()
+		id, _, _ = strings.Cut(strings.TrimPrefix(text, "42"), "[")
+		if with != "" {
+			client.say("43" + id + with)
+		}
+		return id
+	}
+
+	asked := make(chan int, 1)
+	socket := <-sockets
+	go func() {
+		n, err := realtime.Ask[int](t.Context(), socket, "own question")
+		if err != nil {
+			t.Error(err)
+		}
+		asked <- n
+	}()
+	own := answer("") // later
+	for n := range 3 {
+		answered := make(chan string)
+		go func() { answered <- answer("[" + string(rune('0'+n)) + "]") }()
+		for _, got := range realtime.AskAll[int](t.Context(), a.Timeout(5*time.Second), "question") {
+			if got.Value != n || got.Err != nil {
+				t.Errorf("%+v", got)
+			}
+		}
+		if id := <-answered; id == own {
+			t.Errorf("two questions have the id %s", id)
+		}
+	}
+	client.say("43" + own + "[6]")
+	if got := <-asked; got != 6 {
+		t.Errorf("answered %d", got)
+	}
 }

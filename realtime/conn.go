@@ -159,23 +159,33 @@ func (c *conn) hasLeft(namespace string) bool {
 func (c *conn) join(p *packet.Packet, query string) {
 	s := newSocket(c, p.Namespace)
 	s.query = query
-	c.mu.Lock()
-	full := len(c.sockets) >= c.server.o.MaxNamespaces
-	if c.closed || full {
-		c.mu.Unlock()
-		if full {
-			c.violated(errTooManyNamespaces)
-		}
+	if c.full() {
+		c.violated(errTooManyNamespaces)
 		return
 	}
+	c.add(s, job{run: func() { s.connect(authOf(p)) }})
+}
+
+func (c *conn) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.sockets) >= c.server.o.MaxNamespaces
+}
+
+// add counts a socket among those of the connection and those that Shutdown
+// waits for, and has it begin with first, unless the one or the other has
+// ended. Closed may end the socket as soon as the lock is free.
+func (c *conn) add(s *Socket, first job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || !c.server.begin() {
+		return
+	}
+	c.server.workers.Enter()
 	c.sockets = append(c.sockets, s)
 	c.left = slices.DeleteFunc(c.left, func(name string) bool { return name == s.name })
 	c.used()
-	c.mu.Unlock()
-
-	c.server.alive.Add(1)
-	c.server.workers.Enter()
-	s.inbox.put(s, job{run: func() { s.connect(authOf(p)) }})
+	s.inbox.put(s, first)
 }
 
 // used stops the time to join a namespace; mu is held.
@@ -241,20 +251,39 @@ func (c *conn) all() []*Socket {
 // one goroutine.
 type form struct {
 	packet  *packet.Packet
+	offset  bool // the last argument is one, for those who can recover
 	encoded [maxCodecs]*engineio.Packet
 }
 
-// The parsers of a server, and that of plain WebSockets.
+// The first codecs are the parsers of the server; then come those of clients
+// that cannot choose.
 const (
-	maxCodecs  = 4
-	plainCodec = maxCodecs - 1
+	maxCodecs   = 5
+	plainCodec  = maxCodecs - 2
+	legacyCodec = maxCodecs - 1
 )
 
 func (c *conn) parser() packet.Parser {
-	if c.plain {
+	switch c.codec {
+	case plainCodec:
 		return packet.Plain
+	case legacyCodec:
+		return packet.JSON
 	}
 	return c.server.o.Parsers[c.codec]
+}
+
+// recovers reports whether the client knows of recovery.
+func (c *conn) recovers() bool { return !c.legacy && !c.plain }
+
+// event is the packet without the offset.
+func (f *form) event() *packet.Packet {
+	if !f.offset {
+		return f.packet
+	}
+	p := *f.packet
+	p.Args = p.Args[:len(p.Args)-1]
+	return &p
 }
 
 // of returns the packet as the clients of a connection read it.
@@ -262,8 +291,12 @@ func (f *form) of(c *conn) (*engineio.Packet, error) {
 	if p := f.encoded[c.codec]; p != nil {
 		return p, nil
 	}
+	p := f.packet
+	if !c.recovers() {
+		p = f.event()
+	}
 	var buffer [1]packet.Frame
-	frames, err := c.parser().Encode(buffer[:0], f.packet)
+	frames, err := c.parser().Encode(buffer[:0], p)
 	if err != nil {
 		return nil, err
 	}

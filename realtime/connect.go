@@ -45,7 +45,7 @@ func (s *Socket) connect(auth Value) {
 		slog.String("sid", s.id), slog.String("remote", s.Request().RemoteAddr), slog.Bool("recovered", restored))
 	for w := range ns.wirings {
 		for _, fn := range w.onConnect.all() {
-			_ = s.guarded(func() error { (*fn)(s); return nil }) // logged there
+			s.call("OnConnect", func() { (*fn)(s) })
 		}
 	}
 }
@@ -67,7 +67,7 @@ func (s *Socket) refuse(err error) {
 	if hook := s.server().o.Hooks.Refused; hook != nil {
 		hook(s.name, err)
 	}
-	s.server().o.Logger.LogAttrs(s.Context(), levelOf(err), "socket refused", slog.String("nsp", s.name), slog.Any("err", err))
+	s.report("socket refused", err)
 
 	body := told(err)
 	var payload any = body

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -171,8 +172,7 @@ func (s *Socket) handle(p *packet.Packet) {
 
 // failed tells the client and the log about the error of a handler.
 func (s *Socket) failed(e *Event, err error) {
-	s.server().o.Logger.LogAttrs(s.Context(), levelOf(err), "event failed", slog.String("nsp", s.name),
-		slog.String("sid", s.id), slog.String("event", e.Name()), slog.Any("err", err))
+	s.report("event failed", err, slog.String("event", e.Name()))
 	if err := e.Ack.Fail(err); err != nil {
 		s.server().o.Logger.LogAttrs(s.Context(), slog.LevelDebug, "acknowledging an error", slog.Any("err", err))
 	}
@@ -224,17 +224,40 @@ func (s *Socket) registries(dst []*registry) []*registry {
 }
 
 // guarded runs what the program has given us. A panic ends this socket, and
-// nobody else's.
+// nobody else's; it is returned, for whoever called to report.
 func (s *Socket) guarded(fn func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-			s.server().o.Logger.LogAttrs(s.Context(), slog.LevelError, "handler panicked", slog.String("nsp", s.name),
-				slog.String("sid", s.id), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+			err = &panicked{v, debug.Stack()}
 			if s.state.Load() != connecting {
 				s.leave(ReasonPanic)
 			}
 		}
 	}()
 	return fn()
+}
+
+// call is guarded for what returns nothing.
+func (s *Socket) call(what string, fn func()) {
+	err := s.guarded(func() error { fn(); return nil })
+	if err != nil {
+		s.report(what+" failed", err)
+	}
+}
+
+// panicked is the error of a callback that has panicked.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// report logs what has failed, once.
+func (s *Socket) report(what string, err error, more ...slog.Attr) {
+	attrs := append(more, slog.String("nsp", s.name), slog.String("sid", s.id), slog.Any("err", err))
+	if p, ok := errors.AsType[*panicked](err); ok {
+		attrs = append(attrs, slog.String("stack", string(p.stack)))
+	}
+	s.server().o.Logger.LogAttrs(s.Context(), levelOf(err), what, attrs...)
 }

@@ -38,6 +38,9 @@
 //   - Who waits for an acknowledgement is always released: by it, by the
 //     context, or by the end of the socket.
 //   - A panic in a callback is logged and ends its socket only.
+//   - What puts a function somewhere (On, Use, OnConnect, …) returns what takes
+//     it out again. A call that has begun goes on.
+//   - OnDisconnect runs for the sockets for which OnConnect has run.
 //   - Bytes that come from or go to clients are shared, not copied: a []byte
 //     in an argument is read-only, on the way in and on the way out.
 package realtime

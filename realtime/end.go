@@ -59,15 +59,19 @@ func (s *Socket) end(reason Reason, cause error) {
 	s.inbox.put(s, job{run: func() { s.finish(before, reason) }})
 }
 
-// finish runs last of all that happens to the socket.
+// finish runs last of all that happens to the socket. Those see it go who have
+// seen it come: one that ended on its way in was never told to be connected.
 func (s *Socket) finish(before int32, reason Reason) {
 	defer s.server().alive.Done()
 	defer s.server().workers.Leave()
 	if s.ns == nil {
 		return
 	}
-	if before != connecting {
+	if before == connected {
 		s.finishConnected(reason)
+	}
+	if before == connected || s.Recovered() {
+		s.ns.persist(s, reason)
 	}
 	s.ns.adapter.DelAll(s)
 	s.server().exit(s.ns)
@@ -82,11 +86,8 @@ func (s *Socket) finish(before int32, reason Reason) {
 func (s *Socket) finishConnected(reason Reason) {
 	for w := range s.ns.wirings {
 		for _, fn := range w.onDisconnect.all() {
-			_ = s.guarded(func() error { (*fn)(s, reason); return nil }) // logged there
+			s.call("OnDisconnect", func() { (*fn)(s, reason) })
 		}
-	}
-	if s.ns.recovers() {
-		s.ns.persist(s, reason)
 	}
 	if hook := s.server().o.Hooks.Disconnected; hook != nil {
 		hook(s, reason)

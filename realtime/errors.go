@@ -49,6 +49,8 @@ var (
 	// ErrNoTimeout: a broadcast with acknowledgements needs a deadline, as a
 	// client that does not know the event never answers.
 	ErrNoTimeout = errors.New("acknowledgements of a broadcast need a deadline or Timeout")
+	// ErrNoNamespace: a zero BroadcastOperator reaches nobody.
+	ErrNoNamespace = errors.New("an operator of no namespace")
 )
 
 // Refusal is an error whose text is meant for the client: returned by a

@@ -2,8 +2,11 @@ package realtime_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,6 +66,155 @@ func TestHandlersAreTakenOut(t *testing.T) {
 	ask("off", `431[]`)
 	c.say(`42["x"]`)
 	ask("seen", `431[""]`)
+}
+
+// TestCallbacksAreTakenOut: whatever puts a function somewhere returns what
+// takes it out.
+func TestCallbacksAreTakenOut(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	gone := make(chan bool)
+	calls := 0
+	removes := []func(){
+		io.Use(func(*realtime.Socket) error { calls++; return nil }),
+		io.OnConnect(func(*realtime.Socket) { calls++ }),
+		io.OnDisconnect(func(*realtime.Socket, realtime.Reason) { calls++ }),
+		io.OnServerSide("x", func(realtime.Args) (any, error) { calls++; return nil, nil }),
+		io.OnNamespace(func(*realtime.Namespace) { calls++ }),
+	}
+	io.OnDisconnect(func(*realtime.Socket, realtime.Reason) { gone <- true })
+	url := serve(t, io)
+	for _, want := range []int{4, 4} {
+		dialRaw(t, url).connect().say("41")
+		<-gone
+		io.Of(fmt.Sprint("/", len(io.Namespaces())))
+		if calls != want {
+			t.Errorf("%d calls, want %d", calls, want)
+		}
+		for _, remove := range removes {
+			remove()
+		}
+	}
+}
+
+// TestOutgoingOfOneSocket sees what goes to it, whoever has emitted it.
+func TestOutgoingOfOneSocket(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	sockets := make(chan *realtime.Socket, 2)
+	io.OnConnect(func(s *realtime.Socket) { sockets <- s })
+	url := serve(t, io)
+	c := dialRaw(t, url).connect()
+	s := <-sockets
+	dialRaw(t, url).connect()
+	other := <-sockets
+	var seen []string
+	remove := s.OnAnyOutgoing(func(s *realtime.Socket, event string, args realtime.Args) {
+		seen = append(seen, fmt.Sprint(event, len(args)))
+	})
+	s.OnAnyOutgoing(nil)
+	s.Emit("own", 1, 2)
+	io.Emit("all", []byte("bytes"))
+	other.Emit("not mine")
+	other.Broadcast().Emit("others")
+	io.To("nobody").Emit("nobody")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	realtime.Ask[int](ctx, s, "question", 3)
+	c.say(`421["unknown"]`)
+	remove()
+	io.Emit("late")
+	if got := strings.Join(seen, " "); got != "own2 all1 others0 question1" {
+		t.Errorf("seen: %s", got)
+	}
+}
+
+// TestZeroOperators reach nobody, and say so.
+func TestZeroOperators(t *testing.T) {
+	var all realtime.BroadcastOperator
+	var one realtime.SocketOperator
+	if err := all.To("room").Emit("x"); !errors.Is(err, realtime.ErrNoNamespace) {
+		t.Error(err)
+	}
+	if _, err := all.FetchSockets(t.Context()); !errors.Is(err, realtime.ErrNoNamespace) {
+		t.Error(err)
+	}
+	for _, a := range realtime.AskAll[int](t.Context(), all.Timeout(time.Second), "x") {
+		if !errors.Is(a.Err, realtime.ErrNoNamespace) {
+			t.Error(a.Err)
+		}
+	}
+	for s := range all.Sockets() {
+		t.Error(s)
+	}
+	all.Join("room")
+	all.Leave("room")
+	all.Disconnect()
+	all.DisconnectAll()
+	if err := one.Volatile().Emit("x"); !errors.Is(err, realtime.ErrDisconnected) {
+		t.Error(err)
+	}
+}
+
+// TestPanicsAreLoggedOnce, with the stack.
+func TestPanicsAreLoggedOnce(t *testing.T) {
+	var mu sync.Mutex
+	var log strings.Builder
+	io := realtime.New(realtime.Options{Logger: slog.New(slog.NewTextHandler(writer(func(p []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		log.Write(p)
+	}), nil))})
+	realtime.On0(io, "x", func(context.Context, *realtime.Socket) error { panic("in a handler") })
+	io.Of("/use").Use(func(*realtime.Socket) error { panic("in a middleware") })
+	io.Of("/connect").OnConnect(func(*realtime.Socket) { panic("in OnConnect") })
+	io.Of("/disconnect").OnDisconnect(func(*realtime.Socket, realtime.Reason) { panic("in OnDisconnect") })
+	c := dialRaw(t, serve(t, io)).connect()
+	for _, step := range [][]string{{"40/use", "44/use,"}, {"40/connect", "40/connect,", "41/connect,"}, {"40/disconnect", "40/disconnect,"}} {
+		c.say(step[0])
+		for _, want := range step[1:] {
+			if got := c.hear(); !strings.HasPrefix(got, want) {
+				t.Fatalf("got %s, want %s", got, want)
+			}
+		}
+	}
+	c.say("41/disconnect")
+	c.say(`421["x"]`)
+	c.expect("41")
+	if err := io.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, where := range []string{"a handler", "a middleware", "OnConnect", "OnDisconnect"} {
+		if n := strings.Count(log.String(), "panic: in "+where+`"`); n != 1 {
+			t.Errorf("the panic in %s is logged %d times", where, n)
+		}
+	}
+	if n := strings.Count(log.String(), "handler_test.go"); n < 4 {
+		t.Errorf("%d stacks:\n%s", n, log.String())
+	}
+}
+
+type writer func([]byte)
+
+func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
+
+// TestEndOnTheWayIn: who has not seen a socket come does not see it go.
+func TestEndOnTheWayIn(t *testing.T) {
+	var log []string
+	note := func(what string) { log = append(log, what) }
+	io := realtime.New(realtime.Options{Hooks: realtime.Hooks{
+		Connected:    func(*realtime.Socket) { note("Connected") },
+		Disconnected: func(*realtime.Socket, realtime.Reason) { note("Disconnected") },
+		Joined:       func(s *realtime.Socket, _ string, _ int) { s.Disconnect() },
+	}})
+	io.OnConnect(func(*realtime.Socket) { note("OnConnect") })
+	io.OnDisconnect(func(*realtime.Socket, realtime.Reason) { note("OnDisconnect") })
+	c := dialRaw(t, serve(t, io))
+	c.say("40")
+	c.expect("41")
+	if err := io.Shutdown(t.Context()); err != nil || len(log) > 0 {
+		t.Errorf("%q, %v", log, err)
+	}
 }
 
 // TestCause tells more than the reason.

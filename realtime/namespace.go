@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"sync/atomic"
+	"time"
 
 	"server22.local/appliance/realtime/adapter"
 )
@@ -17,20 +18,24 @@ type wiring struct {
 	outgoing     list[func(*Outgoing) error]
 }
 
-// Use puts a middleware before the namespace: it decides about each socket
-// that wants to connect, in the order of the calls to Use, and may wait. An
-// error refuses the socket; see Refusal for what the client is told.
-func (w *wiring) Use(fn func(s *Socket) error) { w.middlewares.add(fn) }
+// Use puts a middleware before the namespace, until remove is called: it
+// decides about each socket that wants to connect, in the order of the calls to
+// Use, and may wait. An error refuses the socket; see Refusal for what the
+// client is told.
+func (w *wiring) Use(fn func(s *Socket) error) (remove func()) { return w.middlewares.add(fn) }
 
-// OnConnect has fn run for each socket that has connected. It returns before
-// the first event of the socket is handled, so that handlers which fn puts on
-// the socket miss nothing.
-func (w *wiring) OnConnect(fn func(s *Socket)) { w.onConnect.add(fn) }
+// OnConnect has fn run for each socket that has connected, until remove is
+// called. It returns before the first event of the socket is handled, so that
+// handlers which fn puts on the socket miss nothing.
+func (w *wiring) OnConnect(fn func(s *Socket)) (remove func()) { return w.onConnect.add(fn) }
 
 // OnDisconnect has fn run when a socket has ended, after the handler that may
-// still have been running. The socket is still in its rooms, but receives
-// nothing any more; Socket.Cause has the details, where there are any.
-func (w *wiring) OnDisconnect(fn func(s *Socket, why Reason)) { w.onDisconnect.add(fn) }
+// still have been running, until remove is called. The socket is still in its
+// rooms, but receives nothing any more; Socket.Cause has the details, where
+// there are any.
+func (w *wiring) OnDisconnect(fn func(s *Socket, why Reason)) (remove func()) {
+	return w.onDisconnect.add(fn)
+}
 
 // UseOutgoing puts a middleware before everything that is emitted here, once
 // per call of Emit, whatever the number of receivers, and before anything is
@@ -72,13 +77,16 @@ type Namespace struct {
 	recovery atomic.Pointer[Recovery]
 	live     liveSessions
 
+	ready chan struct{} // closed when the hooks of OnNamespace have returned
+
 	// Guarded by server.mu.
-	count int  // sockets that connect or are connected
-	kept  bool // not to be removed when empty
+	count      int         // sockets that connect or are connected
+	kept       bool        // not to be removed when empty
+	retirement *time.Timer // removes it when its sessions are over; nil unless it is empty
 }
 
 func newNamespace(s *Server, name string, parent *Parent) *Namespace {
-	n := &Namespace{server: s, name: name, parent: parent}
+	n := &Namespace{server: s, name: name, parent: parent, ready: make(chan struct{})}
 	n.BroadcastOperator.ns = n
 	n.adapter = s.o.Adapter(name, local{n})
 	n.watchRooms()
@@ -109,6 +117,13 @@ func (n *Namespace) watchRooms() {
 			tell(c.Member.(*Socket), c.Room, c.Members)
 		}
 	})
+}
+
+// close ends the adapter, and with it the log of a recovery.
+func (n *Namespace) close() {
+	if err := n.adapter.Close(); err != nil {
+		n.server.o.Logger.Error("closing adapter", "nsp", n.name, "err", err)
+	}
 }
 
 // Name is the name, with its slash.
@@ -149,7 +164,8 @@ func (n *Namespace) wirings(yield func(*wiring) bool) {
 
 // Parent makes namespaces when clients ask for them. What is put on it holds
 // for all of them. One whose last socket has left is removed, unless Of has
-// named it, or it recovers: then its sessions may come back.
+// named it; if it recovers, when the last of its sessions can come back no
+// more, or when 1024 such namespaces wait for theirs.
 type Parent struct {
 	wiring
 	server   *Server

@@ -12,7 +12,8 @@ import (
 
 // BroadcastOperator chooses sockets of a namespace and says how to reach them.
 // It does not change: each of its methods that narrow the choice returns
-// another one, so that one may be kept and shared.
+// another one, so that one may be kept and shared. The zero value, which is of
+// no namespace, chooses nobody, and fails with ErrNoNamespace where it can.
 type BroadcastOperator struct {
 	ns      *Namespace
 	options adapter.Options
@@ -65,6 +66,9 @@ func (b BroadcastOperator) Timeout(d time.Duration) BroadcastOperator {
 // arguments are encoded once. See Socket.Emit for the arguments and what
 // happens to those receivers that are slow.
 func (b BroadcastOperator) Emit(event string, args ...any) error {
+	if b.ns == nil {
+		return ErrNoNamespace
+	}
 	p, err := b.ns.event(nil, b.options, event, args)
 	if err != nil {
 		return unlessHeld(err)
@@ -76,6 +80,9 @@ func (b BroadcastOperator) Emit(event string, args ...any) error {
 // Sockets yields the chosen sockets that are connected to this server.
 func (b BroadcastOperator) Sockets() iter.Seq[*Socket] {
 	return func(yield func(*Socket) bool) {
+		if b.ns == nil {
+			return
+		}
 		b.ns.adapter.Sockets(b.options, func(m adapter.Member) bool {
 			s := m.(*Socket)
 			return !s.Connected() || yield(s)
@@ -84,24 +91,37 @@ func (b BroadcastOperator) Sockets() iter.Seq[*Socket] {
 }
 
 // Join puts the chosen sockets, of all servers, into rooms.
-func (b BroadcastOperator) Join(rooms ...string) { b.ns.adapter.AddSockets(b.options, rooms) }
+func (b BroadcastOperator) Join(rooms ...string) {
+	if b.ns != nil {
+		b.ns.adapter.AddSockets(b.options, rooms)
+	}
+}
 
 // Leave takes the chosen sockets, of all servers, out of rooms.
-func (b BroadcastOperator) Leave(rooms ...string) { b.ns.adapter.DelSockets(b.options, rooms) }
+func (b BroadcastOperator) Leave(rooms ...string) {
+	if b.ns != nil {
+		b.ns.adapter.DelSockets(b.options, rooms)
+	}
+}
 
 // Disconnect ends the chosen sockets of all servers; see Socket.Disconnect.
-func (b BroadcastOperator) Disconnect() {
-	b.ns.adapter.DisconnectSockets(b.options, adapter.CloseNamespace)
-}
+func (b BroadcastOperator) Disconnect() { b.disconnect(adapter.CloseNamespace) }
 
 // DisconnectAll ends the chosen sockets of all servers, their connections, and
 // the other sockets on those; see Socket.DisconnectAll.
-func (b BroadcastOperator) DisconnectAll() {
-	b.ns.adapter.DisconnectSockets(b.options, adapter.CloseConnection)
+func (b BroadcastOperator) DisconnectAll() { b.disconnect(adapter.CloseConnection) }
+
+func (b BroadcastOperator) disconnect(how adapter.Closing) {
+	if b.ns != nil {
+		b.ns.adapter.DisconnectSockets(b.options, how)
+	}
 }
 
 // FetchSockets describes the chosen sockets of all servers.
 func (b BroadcastOperator) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
+	if b.ns == nil {
+		return nil, ErrNoNamespace
+	}
 	infos, err := b.ns.adapter.FetchSockets(ctx, b.options)
 	sockets := make([]RemoteSocket, len(infos))
 	for i, info := range infos {

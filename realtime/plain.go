@@ -13,7 +13,8 @@ import (
 // are the values of the URL's query.
 //
 // Heartbeats are the WebSocket's own. The limits and the origin policy are
-// those of Options.Engine.
+// those of Options.Engine. Of the subprotocols that a client offers, the first
+// is answered; it means nothing.
 func (s *Server) Plain(namespace string) http.Handler {
 	name := s.Of(namespace).Name()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.servePlain(w, r, name) })
@@ -27,32 +28,39 @@ func (s *Server) servePlain(w http.ResponseWriter, r *http.Request, namespace st
 			return
 		}
 	}
-	upgrader := websocket.Upgrader{CheckOrigin: func(r *http.Request) bool {
-		return o.Origin == nil || r.Header.Get("Origin") == "" || o.Origin(r)
-	}}
+	if !s.begin() {
+		http.Error(w, string(ReasonShutdown), http.StatusServiceUnavailable)
+		return
+	}
+	defer s.alive.Done()
+	upgrader := websocket.Upgrader{
+		CheckOrigin: func(r *http.Request) bool {
+			return o.Origin == nil || r.Header.Get("Origin") == "" || o.Origin(r)
+		},
+		Subprotocols: websocket.Subprotocols(r), // the first: browsers insist on an answer
+	}
 	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return // the upgrader has answered
 	}
 	l := newPlainLink(s, ws, r)
-	if !s.addPlain(l) {
-		l.Close(ReasonShutdown)
-	}
+	s.addPlain(l)
+	defer s.removePlain(l)
 	l.serve(namespace)
-	s.removePlain(l)
 }
 
-func (s *Server) addPlain(l *plainLink) bool {
+// addPlain has Shutdown close the link, which it may have passed already.
+func (s *Server) addPlain(l *plainLink) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false
+		l.Close(ReasonShutdown)
+		return
 	}
 	if s.plain == nil {
 		s.plain = make(map[*plainLink]struct{})
 	}
 	s.plain[l] = struct{}{}
-	return true
 }
 
 func (s *Server) removePlain(l *plainLink) {
@@ -61,7 +69,8 @@ func (s *Server) removePlain(l *plainLink) {
 	delete(s.plain, l)
 }
 
-func (s *Server) closePlain() {
+// stop lets nothing begin any more, and ends the plain connections.
+func (s *Server) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

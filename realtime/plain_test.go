@@ -1,6 +1,7 @@
 package realtime_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -107,6 +108,45 @@ func TestPlainIsRefused(t *testing.T) {
 	if got := hear(); !strings.Contains(got, "close 1003") {
 		t.Errorf("got %s", got)
 	}
+}
+
+// TestPlainSubprotocol: a browser that asks for one insists on an answer.
+func TestPlainSubprotocol(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	srv := httptest.NewServer(io.Plain("/"))
+	t.Cleanup(srv.Close)
+	t.Cleanup(func() { io.Shutdown(t.Context()) })
+	dialer := websocket.Dialer{Subprotocols: []string{"first", "second"}}
+	ws, _, err := dialer.Dial("ws"+strings.TrimPrefix(srv.URL, "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	if got := ws.Subprotocol(); got != "first" {
+		t.Errorf("the subprotocol is %q", got)
+	}
+}
+
+// TestPlainVolatile: what is being written is in the way, too.
+func TestPlainVolatile(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	sockets := make(chan *realtime.Socket, 1)
+	io.OnConnect(func(s *realtime.Socket) { sockets <- s })
+	srv := httptest.NewServer(io.Plain("/"))
+	t.Cleanup(srv.Close)
+	_, hear := plainClient(t, srv.URL)
+	hear()
+	s := <-sockets
+	if err := s.Emit("large", strings.Repeat("x", 32<<20)); err != nil { // more than the network takes unread
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := s.Volatile().Emit("maybe"); !errors.Is(err, realtime.ErrDropped) {
+			t.Fatalf("a volatile event behind a large one: %v", err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	s.Drop()
 }
 
 func TestPlainEndsWithTheServer(t *testing.T) {

@@ -22,7 +22,7 @@ type plainLink struct {
 
 	mu     sync.Mutex // guards all following
 	queue  [][]byte
-	bytes  int
+	bytes  int // of queue, and of what is being written
 	ended  bool
 	reason Reason
 }
@@ -55,7 +55,7 @@ func (l *plainLink) QueuedBytes() int {
 func (l *plainLink) Send(p *engineio.Packet, o engineio.SendOptions) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended || o.Volatile && len(l.queue) > 0 {
+	if l.ended || o.Volatile && l.bytes > 0 {
 		return false
 	}
 	limit := l.server.o.Engine.Queue.Bytes

@@ -15,9 +15,12 @@ type raw struct {
 	ws *websocket.Conn
 }
 
-func dialRaw(t *testing.T, url string) *raw {
+func dialRaw(t *testing.T, url string, query ...string) *raw {
 	t.Helper()
-	ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http")+"/socket.io/?EIO=4&transport=websocket", nil)
+	if query == nil {
+		query = []string{"EIO=4"}
+	}
+	ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http")+"/socket.io/?transport=websocket&"+strings.Join(query, "&"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

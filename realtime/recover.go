@@ -16,13 +16,15 @@ import (
 // It is a choice per namespace, since it is visible: every event (but those
 // that ask for an acknowledgement, and volatile ones) has the offset as one
 // more argument, a string, which clients other than socket.io-client hand to
-// their handlers.
+// their handlers. Clients of Socket.IO 1 and 2 and plain ones, which cannot
+// recover, do not get it.
 type Recovery struct {
 	// Limits bound what is kept in memory; of no meaning with Log.
 	Limits recovery.Limits
 	// Log returns where the namespace keeps packets and sessions; nil means
 	// in memory. With a log that outlives the process, clients recover after
-	// a restart too.
+	// a restart too. A log that is an io.Closer is closed when the namespace
+	// goes or the server has shut down.
 	Log func(namespace string) (recovery.Log, error)
 	// AskMiddlewares lets the middlewares decide about sockets that recover,
 	// as about others.
@@ -50,8 +52,17 @@ func (n *Namespace) Recover(r Recovery) error {
 }
 
 // Recover turns recovery on for all namespaces that the parent makes from then
-// on. A namespace whose log cannot be opened goes without.
+// on; the limits hold for each of them. A namespace whose log cannot be opened
+// goes without.
 func (p *Parent) Recover(r Recovery) { p.recovery.Store(&r) }
+
+// recoverableUntil is when the last session is over that is kept here.
+func (n *Namespace) recoverableUntil() time.Time {
+	if r, ok := n.adapter.(interface{ Until() time.Time }); ok {
+		return r.Until()
+	}
+	return time.Time{}
+}
 
 func (n *Namespace) recovers() bool { return n.recovery.Load() != nil }
 
@@ -67,7 +78,7 @@ const takeoverWait = 5 * time.Second
 // recover goes on with the session that the client names, if there is one.
 // Without one, it prepares the socket to be recovered later.
 func (s *Socket) recover(auth Value) bool {
-	if !s.ns.recovers() || s.conn.legacy || s.conn.plain {
+	if !s.ns.recovers() || !s.conn.recovers() {
 		return false
 	}
 	var claim struct {
@@ -136,11 +147,11 @@ func (s *Socket) makeWay(ctx context.Context) bool {
 
 // persist keeps the session of a socket that has ended, if it may come back.
 func (n *Namespace) persist(s *Socket, reason Reason) {
-	n.live.remove(s)
 	session, ok := s.Session()
 	if !ok {
 		return
 	}
+	n.live.remove(s)
 	if !recoverable(reason) {
 		if r, ok := n.adapter.(interface{ DropSession(pid string) }); ok {
 			r.DropSession(session.PID)

@@ -4,12 +4,15 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"server22.local/appliance/realtime"
+	"server22.local/appliance/realtime/engineio"
+	"server22.local/appliance/realtime/packet"
 	"server22.local/appliance/realtime/recovery"
 	"server22.local/appliance/test/node"
 )
@@ -128,6 +131,89 @@ func TestTakeover(t *testing.T) {
 	again.say(`40{"pid":"` + pid + `","offset":"` + offset + `"}`)
 	if newID, _ := again.greeting(); newID == sid {
 		t.Error("a session came back that was ended by the server")
+	}
+}
+
+// TestSessionOutlivesAFailedReturn: the connection with which a client comes
+// back may be lost before it is in.
+func TestSessionOutlivesAFailedReturn(t *testing.T) {
+	io := realtime.New(realtime.Options{})
+	if err := io.Recover(realtime.Recovery{AskMiddlewares: true}); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan bool)
+	calls := 0
+	io.Use(func(s *realtime.Socket) error {
+		if calls++; calls == 2 {
+			asked <- true
+			<-s.Context().Done()
+		}
+		return nil
+	})
+	rooms(io)
+	url := serve(t, io)
+	c := dialRaw(t, url)
+	c.say("40")
+	sid, pid := c.greeting()
+	c.say(`421["join","room"]`)
+	c.hear()
+	c.ws.Close()
+	failing := dialRaw(t, url)
+	failing.say(`40{"pid":"` + pid + `"}`)
+	<-asked
+	failing.ws.Close()
+	for io.Len() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	again := dialRaw(t, url)
+	again.say(`40{"pid":"` + pid + `"}`)
+	if id, _ := again.greeting(); id != sid || io.Rooms()["room"] != 1 {
+		t.Errorf("%s is not recovered as %s, rooms %v", id, sid, io.Rooms())
+	}
+}
+
+// TestOffsetsAreForThoseWhoRecover, and no argument of others.
+func TestOffsetsAreForThoseWhoRecover(t *testing.T) {
+	io := realtime.New(realtime.Options{
+		Engine:  engineio.Options{AllowEIO3: true},
+		Parsers: []packet.Parser{packet.MessagePack}, // not that of Socket.IO 2
+	})
+	if err := io.Recover(realtime.Recovery{}); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/socket.io/", io)
+	mux.Handle("/ws", io.Plain("/"))
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	t.Cleanup(func() { io.Shutdown(t.Context()) })
+	_, plain := plainClient(t, srv.URL+"/ws")
+	plain()
+	old := dialRaw(t, srv.URL, "EIO=3")
+	old.expect("40")
+	io.OnAnyOutgoing(func(o *realtime.Outgoing) {
+		if len(o.Args()) != 1 {
+			t.Errorf("outgoing: %v", o.Args())
+		}
+	})
+	for s := range io.Sockets() {
+		s.OnAnyOutgoing(func(_ *realtime.Socket, _ string, args realtime.Args) {
+			if len(args) != 1 {
+				t.Errorf("outgoing: %v", args)
+			}
+		})
+	}
+	for event, to := range map[string]realtime.BroadcastOperator{"kept": io.BroadcastOperator, "lost": io.Volatile()} {
+		for s := range io.Sockets() {
+			for s.QueuedBytes() > 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		to.Emit(event, "text")
+		old.expect(`42["` + event + `","text"]`)
+		if got := plain(); got != `["`+event+`","text"]` {
+			t.Errorf("a plain client hears %s", got)
+		}
 	}
 }
 

@@ -103,7 +103,8 @@ func (s *Socket) Emit(event string, args ...any) error {
 }
 
 // SocketOperator says how to emit to one socket. It does not change: each of
-// its methods returns another one.
+// its methods returns another one. The zero value is one of a socket that is
+// gone.
 type SocketOperator struct {
 	socket *Socket
 	flags  adapter.Flags
@@ -131,7 +132,7 @@ func (o SocketOperator) Uncompressed() SocketOperator {
 // Emit is like that of Socket.
 func (o SocketOperator) Emit(event string, args ...any) error {
 	s := o.socket
-	if s.state.Load() == ended {
+	if s == nil || s.state.Load() == ended {
 		return ErrDisconnected
 	}
 	p, err := s.ns.event(s, adapter.Options{Flags: o.flags}, event, args)
@@ -174,6 +175,9 @@ func (s *Socket) transmit(p *packet.Packet) error {
 // receive gives the socket a packet: at once if it is connected, when the
 // client was told so if it is about to be.
 func (s *Socket) receive(forms *form, f adapter.Flags, batch *engineio.Batch) error {
+	if watchers := s.outgoing.all(); len(watchers) > 0 && forms.packet.Type == packet.Event {
+		s.show(forms, watchers)
+	}
 	switch s.state.Load() {
 	case connected:
 	case ended:
@@ -186,6 +190,24 @@ func (s *Socket) receive(forms *form, f adapter.Flags, batch *engineio.Batch) er
 		return err
 	}
 	return s.queue(encoded, f, batch)
+}
+
+// OnAnyOutgoing has fn see every event that goes to this socket, broadcasts
+// included, before it is sent, until remove is called. Whoever emits calls it,
+// so several may at once, and it must neither block nor emit. To see an event
+// once, whatever the number of its receivers, there is Namespace.OnAnyOutgoing.
+func (s *Socket) OnAnyOutgoing(fn func(s *Socket, event string, args Args)) (remove func()) {
+	if fn == nil {
+		return func() {}
+	}
+	return s.outgoing.add(fn)
+}
+
+func (s *Socket) show(forms *form, watchers []*func(*Socket, string, Args)) {
+	p := forms.event()
+	for _, fn := range watchers {
+		(*fn)(s, p.Name(), p.Values())
+	}
 }
 
 func (s *Socket) receiveEarly(forms *form, f adapter.Flags) error {
@@ -237,7 +259,7 @@ func (l local) Deliver(members []adapter.Member, p *packet.Packet, f adapter.Fla
 	if o.Hooks.Sent != nil {
 		o.Hooks.Sent(l.ns.name, len(members))
 	}
-	forms := form{packet: p}
+	forms := form{packet: p, offset: f.Offset}
 	batch := batches.Get().(*engineio.Batch)
 	for _, m := range members {
 		err := m.(*Socket).receive(&forms, f, batch)
@@ -271,6 +293,6 @@ func (l local) ServerSide(args []packet.Value, answer func([]packet.Value)) {
 }
 
 // Expect implements adapter.Local.
-func (l local) Expect(id uint64, members []adapter.Member, answer func(string, []packet.Value)) func() {
-	return l.ns.asks.forward(id, members, answer)
+func (l local) Expect(members []adapter.Member, answer func(string, []packet.Value)) (uint64, func()) {
+	return l.ns.asks.forward(members, answer)
 }

@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"path"
 	"regexp"
@@ -25,20 +26,22 @@ type Server struct {
 	o       Options
 	engine  *engineio.Server
 	workers *crew.Crew[*Socket] // work off inboxes
-	alive   sync.WaitGroup      // of sockets, until their OnDisconnect has returned
+	alive   sync.WaitGroup      // what Shutdown waits for; see begin
+	created list[func(*Namespace)]
 
 	mu         sync.Mutex // guards all following
+	closed     bool       // nothing begins any more
 	plain      map[*plainLink]struct{}
-	closed     bool // no new plain connections
 	namespaces map[string]*Namespace
+	making     map[string]chan struct{} // those that somebody makes; closed when that is done
+	empty      []*Namespace             // without sockets, but with sessions that may come back; the oldest first
 	parents    []*Parent
-	created    []func(*Namespace)
 }
 
 // New returns a server. It starts nothing: goroutines come with connections
 // and leave with them.
 func New(o Options) *Server {
-	s := &Server{o: o.withDefaults(), namespaces: make(map[string]*Namespace)}
+	s := &Server{o: o.withDefaults(), namespaces: make(map[string]*Namespace), making: make(map[string]chan struct{})}
 	s.workers = crew.New(func(s *Socket) { s.inbox.work(s) })
 	s.Namespace = s.Of("/")
 	s.engine = engineio.NewServer(s.o.Engine, s.accept)
@@ -72,39 +75,23 @@ func (s *Server) Of(name string) *Namespace {
 	if !strings.HasPrefix(name, "/") {
 		name = "/" + name
 	}
-	s.mu.Lock()
-	n := s.namespaces[name]
-	if n != nil {
-		n.kept = true
-		s.mu.Unlock()
-		return n
-	}
-	var parent *Parent
-	for _, p := range s.parents {
+	return s.obtain(name, s.parentOf(name), (*Namespace).keep)
+}
+
+// parentOf returns the parent whose pattern a name matches, or nil.
+func (s *Server) parentOf(name string) *Parent {
+	for _, p := range s.allParents() {
 		if p.pattern != nil && p.pattern.MatchString(name) {
-			parent = p
-			break
+			return p
 		}
 	}
-	n = s.create(name, parent)
-	n.kept = true
-	created := slices.Clip(s.created)
-	s.mu.Unlock()
-	tell(created, n)
-	return n
+	return nil
 }
 
-func tell(created []func(*Namespace), n *Namespace) {
-	for _, fn := range created {
-		fn(n)
-	}
-}
-
-// create makes a namespace; s.mu is held.
-func (s *Server) create(name string, parent *Parent) *Namespace {
-	n := newNamespace(s, name, parent)
-	s.namespaces[name] = n
-	return n
+func (s *Server) allParents() []*Parent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.parents
 }
 
 // OfPattern returns a Parent that makes the namespaces whose names match, when
@@ -134,98 +121,44 @@ func (s *Server) OfFunc(allow func(ctx context.Context, name string, auth Value)
 	return p
 }
 
-// OnNamespace has fn run for each namespace that is made from then on.
-func (s *Server) OnNamespace(fn func(*Namespace)) {
+// OnNamespace has fn run for each namespace that is made from then on, before
+// clients get into it, until remove is called.
+func (s *Server) OnNamespace(fn func(*Namespace)) (remove func()) {
 	if fn == nil {
-		return
+		return func() {}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.created = append(slices.Clip(s.created), fn)
+	return s.created.add(fn)
 }
 
 // Namespaces returns those that there are.
 func (s *Server) Namespaces() []*Namespace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*Namespace, 0, len(s.namespaces))
-	for _, n := range s.namespaces {
-		list = append(list, n)
-	}
+	list := slices.Collect(maps.Values(s.namespaces))
 	slices.SortFunc(list, func(a, b *Namespace) int { return strings.Compare(a.name, b.name) })
 	return list
-}
-
-// resolve returns the namespace that a client asks for, with a socket already
-// counted so that it does not go meanwhile, or nil.
-func (s *Server) resolve(ctx context.Context, name string, auth Value) *Namespace {
-	if n := s.enter(name); n != nil {
-		return n
-	}
-	s.mu.Lock()
-	parents := s.parents
-	s.mu.Unlock()
-	for _, p := range parents {
-		if !p.allow(ctx, name, auth) {
-			continue
-		}
-		s.mu.Lock()
-		n, made := s.namespaces[name], false
-		if n == nil {
-			n, made = s.create(name, p), true
-		}
-		n.count++
-		created := s.created
-		s.mu.Unlock()
-		if made {
-			tell(created, n)
-		}
-		return n
-	}
-	return nil
-}
-
-func (s *Server) enter(name string) *Namespace {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := s.namespaces[name]
-	if n != nil {
-		n.count++
-	}
-	return n
-}
-
-// exit is called when a socket that has entered is gone. Namespaces that
-// clients had made go with their last socket, so that strangers cannot make
-// the server grow; those that recover stay, for the sessions that they keep.
-func (s *Server) exit(n *Namespace) {
-	s.mu.Lock()
-	n.count--
-	remove := n.count == 0 && n.parent != nil && !n.kept && !n.recovers()
-	if remove {
-		delete(s.namespaces, n.name)
-	}
-	s.mu.Unlock()
-	if remove {
-		n.close()
-	}
-}
-
-func (n *Namespace) close() {
-	if err := n.adapter.Close(); err != nil {
-		n.server.o.Logger.Error("closing adapter", "nsp", n.name, "err", err)
-	}
 }
 
 // accept is called by the engine for each new session.
 func (s *Server) accept(es *engineio.Socket) engineio.Receiver {
 	c := newConn(s, es)
 	if es.Protocol() == 3 {
-		c.legacy = true
+		c.legacy, c.codec = true, legacyCodec
 		c.decoder = packet.JSON.NewDecoder(s.o.Limits)
 		c.join(&packet.Packet{Type: packet.Connect, Namespace: "/"}, "")
 	}
 	return c
+}
+
+// begin counts something that Shutdown waits for until alive.Done. It returns
+// false when nothing may begin any more.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.alive.Add(1)
+	}
+	return !s.closed
 }
 
 // farewellWait bounds how long Shutdown waits for clients to take notice: one
@@ -236,10 +169,10 @@ const farewellWait = 2 * time.Second
 // come back by themselves, and returns when all handlers have, or with the
 // error of ctx. New sessions are refused.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.stop()
 	farewell, cancel := context.WithTimeout(ctx, farewellWait)
 	defer cancel()
 	err := s.engine.Shutdown(farewell)
-	s.closePlain()
 	if ctx.Err() == nil {
 		err = nil // those who have not fetched their farewell by now have left
 	}
@@ -254,6 +187,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return errors.Join(err, ctx.Err())
 	}
 	for _, n := range s.Namespaces() {
+		s.mu.Lock()
+		n.reclaim()
+		s.mu.Unlock()
 		n.close()
 	}
 	return err

@@ -69,14 +69,14 @@ func serverSideArgs(event string, args []any) ([]Value, error) {
 }
 
 // OnServerSide handles an event that another server of the cluster has
-// emitted. What fn returns is the answer, if the other waits for one; after an
-// error there is none. Events of one namespace may be handled at the same
-// time.
-func (n *Namespace) OnServerSide(event string, fn func(args Args) (any, error)) {
+// emitted, until remove is called. What fn returns is the answer, if the other
+// waits for one; after an error there is none. Events of one namespace may be
+// handled at the same time.
+func (n *Namespace) OnServerSide(event string, fn func(args Args) (any, error)) (remove func()) {
 	if fn == nil {
-		return
+		return func() {}
 	}
-	n.remote.add(remoteHandler{event, fn})
+	return n.remote.add(remoteHandler{event, fn})
 }
 
 type remoteHandler struct {

@@ -17,8 +17,9 @@ import (
 // Socket is a client's end in one namespace. Its methods are safe for
 // concurrent use and do not block.
 type Socket struct {
-	conn  *conn
-	state atomic.Int32 // beside conn, since a broadcast asks both of each receiver
+	conn     *conn
+	state    atomic.Int32 // beside conn, since a broadcast asks of each receiver these three
+	outgoing list[func(*Socket, string, Args)]
 
 	ns   *Namespace // nil until the namespace is known
 	name string     // of the namespace

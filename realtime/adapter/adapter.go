@@ -95,9 +95,10 @@ type Local interface {
 	// emitted. answer is nil if the other does not wait for one.
 	ServerSide(args []packet.Value, answer func(args []packet.Value))
 	// Expect registers what becomes of the acknowledgements of a broadcast
-	// that another server began: an adapter calls it before Deliver, and
+	// that another server began: an adapter calls it before Deliver, to which
+	// it gives the packet with this id in place of the other server's, and
 	// stop when the asker no longer waits.
-	Expect(id uint64, members []Member, answer func(id string, args []packet.Value)) (stop func())
+	Expect(members []Member, answer func(id string, args []packet.Value)) (id uint64, stop func())
 }
 
 // Options chooses sockets: those in any of Rooms (all, if empty) and in none
@@ -113,6 +114,7 @@ type Flags struct {
 	Volatile     bool // dropped where the connection is not ready
 	Local        bool // not to other servers
 	Uncompressed bool
+	Offset       bool // the last argument is an offset, for those only who can recover
 }
 
 // Closing says what of a connection ends.

@@ -2,9 +2,11 @@ package adapter
 
 import (
 	"encoding/json"
+	"io"
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"server22.local/appliance/realtime/packet"
 	"server22.local/appliance/realtime/recovery"
@@ -39,24 +41,24 @@ func (a *Recovering) Broadcast(p *packet.Packet, o Options) {
 	}
 	a.order.Lock()
 	defer a.order.Unlock()
-	if o.Flags.Volatile {
-		a.Memory.Broadcast(a.guard(p), o)
-		return
-	}
-	offset, err := a.log.Append(recovery.Entry{Packet: p, Rooms: o.Rooms, Except: o.Except})
-	if err == nil {
-		p = withOffset(p, offset)
+	if offset := a.keep(p, o); offset != "" {
+		p, o.Flags.Offset = withOffset(p, offset), true
 	}
 	a.Memory.Broadcast(p, o)
 }
 
-// guard keeps a client from taking the last string of a volatile event for an
-// offset, by giving it a true one.
-func (a *Recovering) guard(p *packet.Packet) *packet.Packet {
-	if last := p.Args[len(p.Args)-1]; len(p.Args) < 2 || last[0] != '"' {
-		return p
+// keep returns the offset with which a packet is to be sent, if with any.
+// Volatile packets are not kept; where the last argument of one is a string, a
+// client would take that for an offset, so it gets a true one.
+func (a *Recovering) keep(p *packet.Packet, o Options) (offset string) {
+	if !o.Flags.Volatile {
+		offset, _ = a.log.Append(recovery.Entry{Packet: p, Rooms: o.Rooms, Except: o.Except}) // "" after an error
+		return offset
 	}
-	return withOffset(p, a.log.Offset())
+	if last := p.Args[len(p.Args)-1]; len(p.Args) > 1 && last[0] == '"' {
+		return a.log.Offset()
+	}
+	return ""
 }
 
 func withOffset(p *packet.Packet, offset string) *packet.Packet {
@@ -67,6 +69,17 @@ func withOffset(p *packet.Packet, offset string) *packet.Packet {
 
 // Offset is where a session that begins now begins.
 func (a *Recovering) Offset() string { return a.log.Offset() }
+
+// Until is when the last session is over that is kept.
+func (a *Recovering) Until() time.Time { return a.log.Until() }
+
+// Close implements Adapter: it closes the log, if that can be closed.
+func (a *Recovering) Close() error {
+	if c, ok := a.log.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
 
 // AddAll implements Adapter.
 func (a *Recovering) AddAll(m Member, rooms ...string) {

@@ -29,21 +29,21 @@ type handler struct {
 
 // add appends to a list, and returns what takes f out again. Lists are not
 // changed in place, as they may be in use.
-func add[F any](h *handlers, list *[]*F, f F) (remove func()) {
+func add[F any](mu *sync.Mutex, list *[]*F, f F) (remove func()) {
 	added := &f
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	mu.Lock()
+	defer mu.Unlock()
 	*list = append(slices.Clip(*list), added)
 	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
+		mu.Lock()
+		defer mu.Unlock()
 		*list = slices.DeleteFunc(slices.Clone(*list), func(other *F) bool { return other == added })
 	}
 }
 
-func list[F any](h *handlers, list *[]*F) []*F {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func list[F any](mu *sync.Mutex, list *[]*F) []*F {
+	mu.Lock()
+	defer mu.Unlock()
 	return *list
 }
 
@@ -51,7 +51,7 @@ func list[F any](h *handlers, list *[]*F) []*F {
 // before the first event of the new connection is handled, until remove is
 // called.
 func (s *Socket) OnConnect(f func(ctx context.Context, s *Socket)) (remove func()) {
-	return add(&s.handlers, &s.handlers.connected, f)
+	return add(&s.handlers.mu, &s.handlers.connected, f)
 }
 
 // OnDisconnect adds a function that is called each time the socket, having
@@ -59,7 +59,7 @@ func (s *Socket) OnConnect(f func(ctx context.Context, s *Socket)) (remove func(
 // [ReasonServerDisconnect] and [ReasonClientDisconnect] it will be connected
 // again by itself.
 func (s *Socket) OnDisconnect(f func(s *Socket, why Reason)) (remove func()) {
-	return add(&s.handlers, &s.handlers.disconnected, f)
+	return add(&s.handlers.mu, &s.handlers.disconnected, f)
 }
 
 // OnConnectError adds a function that is called when the socket could not be
@@ -67,7 +67,7 @@ func (s *Socket) OnDisconnect(f func(s *Socket, why Reason)) (remove func()) {
 // active, and [Socket.Connect] tries again; after anything else it is tried
 // again by itself.
 func (s *Socket) OnConnectError(f func(s *Socket, err error)) (remove func()) {
-	return add(&s.handlers, &s.handlers.refused, f)
+	return add(&s.handlers.mu, &s.handlers.refused, f)
 }
 
 // OnError adds a function that is called when a handler returned an error,
@@ -76,21 +76,21 @@ func (s *Socket) OnConnectError(f func(s *Socket, err error)) (remove func()) {
 // too large, or not acknowledged with all retries. Without one, such errors
 // are logged. remove takes it out again.
 func (s *Socket) OnError(f func(s *Socket, event string, err error)) (remove func()) {
-	return add(&s.handlers, &s.handlers.failed, f)
+	return add(&s.handlers.mu, &s.handlers.failed, f)
 }
 
 // OnAny adds a function that is called for every event that comes, before its
 // handlers, until remove is called. What it returns is treated like the error
 // of a handler.
 func (s *Socket) OnAny(f func(ctx context.Context, e *Event) error) (remove func()) {
-	return add(&s.handlers, &s.handlers.any, f)
+	return add(&s.handlers.mu, &s.handlers.any, f)
 }
 
 // OnAnyOutgoing adds a function that is called for every event that is
 // emitted, by the emitting goroutine, before it is sent or kept for later,
 // until remove is called.
 func (s *Socket) OnAnyOutgoing(f func(s *Socket, event string, args Args)) (remove func()) {
-	return add(&s.handlers, &s.handlers.outgoing, f)
+	return add(&s.handlers.mu, &s.handlers.outgoing, f)
 }
 
 // Off removes all handlers of an event.
@@ -134,7 +134,7 @@ func (s *Socket) handleEvent(ctx context.Context, d delivery) {
 	e := &Event{Socket: s, packet: d.packet}
 	e.Ack = Ack{socket: s, session: d.session, id: d.packet.ID, wanted: d.packet.HasID}
 	event := e.Name()
-	for _, f := range list(&s.handlers, &s.handlers.any) {
+	for _, f := range list(&s.handlers.mu, &s.handlers.any) {
 		s.check(e, event, (*f)(ctx, e))
 	}
 	for _, h := range s.handlers.of(event) {
@@ -153,31 +153,31 @@ func (s *Socket) check(e *Event, event string, err error) {
 }
 
 func (s *Socket) handleConnect(ctx context.Context) {
-	for _, f := range list(&s.handlers, &s.handlers.connected) {
+	for _, f := range list(&s.handlers.mu, &s.handlers.connected) {
 		(*f)(ctx, s)
 	}
 }
 
 func (s *Socket) handleDisconnect(why Reason) {
-	for _, f := range list(&s.handlers, &s.handlers.disconnected) {
+	for _, f := range list(&s.handlers.mu, &s.handlers.disconnected) {
 		(*f)(s, why)
 	}
 }
 
 func (s *Socket) handleConnectError(err error) {
-	for _, f := range list(&s.handlers, &s.handlers.refused) {
+	for _, f := range list(&s.handlers.mu, &s.handlers.refused) {
 		(*f)(s, err)
 	}
 }
 
 func (s *Socket) emitting(p *packet.Packet) {
-	for _, f := range list(&s.handlers, &s.handlers.outgoing) {
+	for _, f := range list(&s.handlers.mu, &s.handlers.outgoing) {
 		(*f)(s, p.Name(), p.Values())
 	}
 }
 
 func (s *Socket) report(event string, err error) {
-	hooks := list(&s.handlers, &s.handlers.failed)
+	hooks := list(&s.handlers.mu, &s.handlers.failed)
 	if len(hooks) == 0 {
 		s.client.opts.Logger.Warn("client: an event failed", "nsp", s.namespace, "event", event, "err", err)
 	}

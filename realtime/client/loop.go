@@ -11,39 +11,28 @@ import (
 
 // hooks are called by the loop, one at a time.
 type hooks struct {
-	attempt   []func(attempt int)
-	reconnect []func(attempts int)
-	failure   []func(err error)
+	attempt   []*func(attempt int)
+	reconnect []*func(attempts int)
+	failure   []*func(err error)
 }
 
 // OnReconnectAttempt adds a function that is called before each attempt to
-// connect again, which are counted from 1. It must not block.
-func (c *Client) OnReconnectAttempt(f func(attempt int)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.hooks.attempt = append(c.hooks.attempt, f)
+// connect again, which are counted from 1, until remove is called. It must not
+// block.
+func (c *Client) OnReconnectAttempt(f func(attempt int)) (remove func()) {
+	return add(&c.mu, &c.hooks.attempt, f)
 }
 
 // OnReconnect adds a function that is called when the connection is there
-// again, after that many attempts. It must not block.
-func (c *Client) OnReconnect(f func(attempts int)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.hooks.reconnect = append(c.hooks.reconnect, f)
+// again, after that many attempts, until remove is called. It must not block.
+func (c *Client) OnReconnect(f func(attempts int)) (remove func()) {
+	return add(&c.mu, &c.hooks.reconnect, f)
 }
 
 // OnConnectionError adds a function that is called when an attempt to connect
-// failed, the first one included. It must not block.
-func (c *Client) OnConnectionError(f func(err error)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.hooks.failure = append(c.hooks.failure, f)
-}
-
-func (c *Client) hooked() hooks {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.hooks
+// failed, the first one included, until remove is called. It must not block.
+func (c *Client) OnConnectionError(f func(err error)) (remove func()) {
+	return add(&c.mu, &c.hooks.failure, f)
 }
 
 // loop makes one connection after the other. It returns nil when the client is
@@ -52,8 +41,8 @@ func (c *Client) loop(ctx context.Context) error {
 	waits := backoff{delay: c.opts.ReconnectDelay, most: c.opts.ReconnectDelayMax, jitter: c.opts.ReconnectJitter}
 	for c.wanted(ctx) {
 		if waits.attempts > 0 {
-			for _, f := range c.hooked().attempt {
-				f(waits.attempts)
+			for _, f := range list(&c.mu, &c.hooks.attempt) {
+				(*f)(waits.attempts)
 			}
 		}
 		err := c.connection(ctx, &waits)
@@ -130,8 +119,8 @@ func (c *Client) connection(ctx context.Context, waits *backoff) error {
 		conn.Close()
 	}
 	if waits.attempts > 0 {
-		for _, f := range c.hooked().reconnect {
-			f(waits.attempts)
+		for _, f := range list(&c.mu, &c.hooks.reconnect) {
+			(*f)(waits.attempts)
 		}
 	}
 	c.opts.Logger.Debug("client: connected", "url", c.url, "transport", conn.Transport())
@@ -172,8 +161,8 @@ func (c *Client) dial(ctx context.Context) (*engine.Conn, error) {
 
 func (c *Client) attemptFailed(err error) {
 	c.opts.Logger.Debug("client: connecting failed", "url", c.url, "err", err)
-	for _, f := range c.hooked().failure {
-		f(err)
+	for _, f := range list(&c.mu, &c.hooks.failure) {
+		(*f)(err)
 	}
 	c.mu.Lock()
 	c.last = err

@@ -37,6 +37,7 @@ func TestBackoff(t *testing.T) {
 		var back int
 		c.OnReconnectAttempt(func(int) { attempts = append(attempts, time.Since(began)) })
 		c.OnReconnect(func(n int) { back = n })
+		c.OnReconnectAttempt(func(int) { t.Error("a hook is called that was taken out") })()
 		server.Connect(c)
 		for range 2 {
 			attempts, began = nil, time.Now()
@@ -204,9 +205,10 @@ func TestSlowHandler(t *testing.T) {
 		client.On(s, "echo", func(_ context.Context, _ *client.Socket, _ string) error { <-release; return nil })
 		why := reasons(s)
 		server.Connect(c)
-		for range 200 {
+		var lost error
+		for lost == nil { // until the connection is given up
 			emit(t, s, "echo", strings.Repeat("x", 1000))
-			client.Ask[int](t.Context(), other, "ask", 1) // until the connection is given up
+			_, lost = client.Ask[int](t.Context(), other, "ask", 1)
 		}
 		close(release)
 		if got := next(t, why); got != client.ReasonTransportError {

@@ -28,6 +28,7 @@ type File struct {
 	wake    chan struct{}
 	stop    chan struct{}
 	stopped sync.WaitGroup
+	close   func() error // ends it, once
 
 	flushing sync.Mutex // held while the disk is waited for; taken before fileMu
 	fileMu   sync.Mutex // guards all following; taken before Memory's
@@ -37,6 +38,7 @@ type File struct {
 	size     int64              // of the file
 	whole    int64              // what it was when it was last written anew
 	failed   error
+	closed   bool // nothing is written any more
 }
 
 // SyncEvery is how long writes gather before they are made durable.
@@ -52,6 +54,7 @@ func OpenFile(path string, l Limits) (*File, error) {
 		Memory: NewMemory(l), path: path, live: make(map[string]Session),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
+	f.close = sync.OnceValue(f.end)
 	if err := f.load(); err != nil {
 		return nil, fmt.Errorf("reading recovery log: %w", err)
 	}
@@ -106,6 +109,9 @@ func (f *File) TakeSession(pid string) (Session, bool) {
 
 // put queues a record; fileMu is held.
 func (f *File) put(r record) {
+	if f.closed {
+		return
+	}
 	text, err := json.Marshal(r)
 	if err != nil {
 		f.failed = err
@@ -207,10 +213,9 @@ func (f *File) dump(to io.Writer) (size int64, err error) {
 	for i := range m.entries {
 		records = append(records, record{Packet: saved(&m.entries[i])})
 	}
-	for _, pid := range m.order {
-		if s, ok := m.sessions[pid]; ok {
-			records = append(records, record{Session: &s})
-		}
+	for e := m.order.Front(); e != nil; e = e.Next() {
+		s := e.Value.(Session)
+		records = append(records, record{Session: &s})
 	}
 	for _, s := range f.live {
 		records = append(records, record{Session: &s})
@@ -244,12 +249,16 @@ func syncFolder(path string) error {
 	return dir.Sync()
 }
 
-// Close makes durable what is left and closes the file.
-func (f *File) Close() error {
+// Close makes durable what is left and closes the file. Nothing is kept after
+// it, and a second call returns what the first one did.
+func (f *File) Close() error { return f.close() }
+
+func (f *File) end() error {
 	close(f.stop)
 	f.stopped.Wait()
 	f.flush()
 	f.fileMu.Lock()
 	defer f.fileMu.Unlock()
+	f.closed = true
 	return errors.Join(f.failed, f.file.Close())
 }

@@ -14,7 +14,7 @@ import (
 // disk.
 type Log interface {
 	// Append keeps a packet and returns its offset: a string that names it
-	// and that no other packet ever gets.
+	// and that no other packet ever gets; "" with an error.
 	Append(e Entry) (offset string, err error)
 	// Offset returns the offset of the last packet, or one that stands
 	// before all packets to come.
@@ -28,6 +28,9 @@ type Log interface {
 	SaveSession(s Session) error
 	// TakeSession returns and removes the session of a private id, or false.
 	TakeSession(pid string) (Session, bool)
+	// Until returns when the last of the sessions is over that TakeSession
+	// would return; the zero time if there is none.
+	Until() time.Time
 	// Live reports whether sessions of connected sockets are to be saved as
 	// well, whenever their rooms change, because the log outlives a crash of
 	// the process.

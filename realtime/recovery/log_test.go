@@ -286,3 +286,41 @@ func BenchmarkAppend(b *testing.B) {
 		m.Append(Entry{Packet: p})
 	}
 }
+
+// TestFlappingSession: one that comes and goes is one.
+func TestFlappingSession(t *testing.T) {
+	m := NewMemory(Limits{Sessions: 3})
+	save := func(pid string) { m.SaveSession(Session{PID: pid, Ended: time.Now()}) }
+	for range 5 {
+		save("flapping")
+		m.TakeSession("flapping")
+	}
+	for _, pid := range []string{"flapping", "a", "b", "b"} {
+		save(pid)
+	}
+	for _, pid := range []string{"a", "b", "flapping"} {
+		if _, ok := m.TakeSession(pid); !ok {
+			t.Errorf("the session %q is gone", pid)
+		}
+	}
+	if !m.Until().IsZero() {
+		t.Error("something is left")
+	}
+}
+
+// TestFileIsClosedOnce, whoever closes it.
+func TestFileIsClosedOnce(t *testing.T) {
+	f, err := OpenFile(filepath.Join(t.TempDir(), "log"), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	appended(t, f, "late")
+	if len(f.queue) > 0 {
+		t.Error("a closed file gathers what it will never write")
+	}
+}

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"container/list"
 	"crypto/rand"
 	"encoding/base64"
 	"strconv"
@@ -50,8 +51,8 @@ type Memory struct {
 	first    uint64
 	before   string // the offset of the entry before the first
 	bytes    int
-	sessions map[string]Session
-	order    []string // pids, oldest first; some may be taken
+	sessions map[string]*list.Element // of order, by pid
+	order    *list.List               // of Session, in the order in which they have ended
 }
 
 // NewMemory returns an empty log.
@@ -62,7 +63,8 @@ func NewMemory(l Limits) *Memory {
 		limits:   l.withDefaults(),
 		epoch:    base64.RawURLEncoding.EncodeToString(b[:]),
 		first:    1,
-		sessions: make(map[string]Session),
+		sessions: make(map[string]*list.Element),
+		order:    list.New(),
 	}
 	m.before = m.offset(0)
 	return m
@@ -151,24 +153,31 @@ func (m *Memory) Since(offset string) ([]Entry, bool) {
 func (m *Memory) SaveSession(s Session) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.remove(s.PID)
 	m.sweep(time.Now())
-	if _, known := m.sessions[s.PID]; !known {
-		m.order = append(m.order, s.PID)
-	}
-	m.sessions[s.PID] = s
+	m.sessions[s.PID] = m.order.PushBack(s)
 	return nil
 }
 
-// sweep forgets sessions whose time is over, and the oldest if there are too
-// many. They are in the order of their end, so it looks only at those.
+// remove returns the session that it has removed, if there was one.
+func (m *Memory) remove(pid string) (Session, bool) {
+	e, known := m.sessions[pid]
+	if !known {
+		return Session{}, false
+	}
+	delete(m.sessions, pid)
+	return m.order.Remove(e).(Session), true
+}
+
+// sweep forgets the sessions whose time is over, and the oldest if there is no
+// room for another one.
 func (m *Memory) sweep(now time.Time) {
-	for len(m.order) > 0 {
-		s, known := m.sessions[m.order[0]]
-		if known && now.Sub(s.Ended) <= m.limits.Window && len(m.order) < m.limits.Sessions {
+	for e := m.order.Front(); e != nil; e = m.order.Front() {
+		s := e.Value.(Session)
+		if now.Sub(s.Ended) <= m.limits.Window && m.order.Len() < m.limits.Sessions {
 			return
 		}
-		delete(m.sessions, m.order[0])
-		m.order = m.order[1:]
+		m.remove(s.PID)
 	}
 }
 
@@ -176,9 +185,19 @@ func (m *Memory) sweep(now time.Time) {
 func (m *Memory) TakeSession(pid string) (Session, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, ok := m.sessions[pid]
-	delete(m.sessions, pid)
+	s, ok := m.remove(pid)
 	return s, ok && time.Since(s.Ended) <= m.limits.Window
+}
+
+// Until implements Log.
+func (m *Memory) Until() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := m.order.Back()
+	if last == nil {
+		return time.Time{}
+	}
+	return last.Value.(Session).Ended.Add(m.limits.Window)
 }
 
 // Live implements Log.

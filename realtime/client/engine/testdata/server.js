@@ -16,6 +16,7 @@ engine.on("connection", (socket) => {
     }
     socket.send(data);
   });
+  socket.on("heartbeat", () => options.heartbeats && console.log("heartbeat"));
   socket.on("close", (reason) => console.log("closed", reason));
 });
 http.on("request", (req, res) => engine.handleRequest(req, res));
