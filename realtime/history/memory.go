@@ -19,12 +19,14 @@ type Memory struct {
 	mu       sync.Mutex // guards all following
 	used     int64
 	channels map[string]*ring
+	floor    ring // where the count of a new channel begins: above that of all that were given up
 }
 
 var _ Log = (*Memory)(nil)
 
 // ring is a channel: a window that moves up messages.
 type ring struct {
+	name     string
 	messages []Message // [head:] are kept
 	head     int
 	bytes    int64
@@ -36,7 +38,9 @@ type ring struct {
 
 // NewMemory returns an empty log. total bounds the bytes of all channels
 // together; 0 is no bound. When it is reached, a channel that holds more than
-// its share gives up its oldest messages.
+// its share gives up its oldest messages. A channel that has none left is given
+// up itself, and the numbers of new ones begin above its last, so that none
+// goes back.
 func NewMemory(r Retention, total int64) *Memory {
 	return &Memory{retention: r, total: total, now: time.Now, channels: make(map[string]*ring)}
 }
@@ -59,7 +63,7 @@ func (l *Memory) append(m Message) (Receipt, error) {
 	}
 	c := l.channels[m.Channel]
 	if c == nil {
-		c = &ring{}
+		c = &ring{name: m.Channel, last: l.floor.last, lastTime: l.floor.lastTime, unset: l.floor.unset}
 		l.channels[m.Channel] = c
 	}
 	if first := c.byKey(m.Key); first != nil {
@@ -141,25 +145,56 @@ func (l *Memory) trim(c *ring, now time.Time) {
 		if !over {
 			return
 		}
-		l.used -= c.drop()
+		l.drop(c)
+	}
+}
+
+// drop gives up the oldest message of a channel, and the channel with its last.
+func (l *Memory) drop(c *ring) {
+	l.used -= c.drop()
+	if len(c.kept()) > 0 {
+		return
+	}
+	delete(l.channels, c.name)
+	if c.last > l.floor.last {
+		l.floor.last = c.last
+	}
+	if c.lastTime.After(l.floor.lastTime) {
+		l.floor.lastTime, l.floor.unset = c.lastTime, c.unset
 	}
 }
 
 // makeRoom gives up messages until all channels together are within the bound:
 // those of c, which has just grown, while it holds more than its share, else
-// those of the largest.
+// those of a large one.
 func (l *Memory) makeRoom(c *ring) {
 	for l.total > 0 && l.used > l.total {
 		victim := c
-		if c.bytes*int64(len(l.channels)) <= l.total {
-			for _, other := range l.channels {
-				if other.bytes > victim.bytes {
-					victim = other
-				}
-			}
+		if c.bytes*int64(len(l.channels)) <= l.total || len(c.kept()) == 1 {
+			victim = l.largeBeside(c)
 		}
-		l.used -= victim.drop()
+		l.drop(victim)
 	}
+}
+
+// largeBeside returns the largest of some channels that are not c: to look at
+// all of them takes too long where there are many. There is another one.
+func (l *Memory) largeBeside(c *ring) *ring {
+	const some = 32
+	var large *ring
+	looked := 0
+	for _, other := range l.channels {
+		if other == c {
+			continue
+		}
+		if large == nil || other.bytes > large.bytes {
+			large = other
+		}
+		if looked++; looked == some {
+			break
+		}
+	}
+	return large
 }
 
 // Read returns the messages that q asks for.
@@ -205,7 +240,7 @@ func (l *Memory) Last(_ context.Context, channel string) (uint64, error) {
 	if c := l.channels[channel]; c != nil {
 		return c.last, nil
 	}
-	return 0, nil
+	return l.floor.last, nil
 }
 
 // Delete removes the content of a message.

@@ -97,6 +97,32 @@ func TestMemorySharesItsBound(t *testing.T) {
 	}
 }
 
+// TestMemoryGivesUpChannels: strangers may name what they like.
+func TestMemoryGivesUpChannels(t *testing.T) {
+	l := NewMemory(Retention{Age: time.Hour}, 100*overhead)
+	first := keep(t, l, Message{Channel: "first", Time: noon}).Seq
+	for i := range 10_000 {
+		keep(t, l, Message{Channel: fmt.Sprint(i), Time: noon})
+	}
+	if n := len(l.channels); n > 100 || l.Bytes() > 100*overhead {
+		t.Errorf("%d channels with %d bytes are kept", n, l.Bytes())
+	}
+	for range 2 { // what is gone because it is old is gone like that, too
+		if last, _ := l.Last(t.Context(), "first"); last < first {
+			t.Errorf("the last number was %d, and is %d", first, last)
+		}
+		again := keep(t, l, Message{Channel: "first", Time: noon}).Seq
+		if again <= first {
+			t.Errorf("the number %d follows %d", again, first)
+		}
+		first = again
+		l.now = func() time.Time { return noon.Add(2 * time.Hour) }
+		if n := count(t, l, "first"); n != 0 || l.channels["first"] != nil {
+			t.Errorf("%d old messages are kept", n)
+		}
+	}
+}
+
 func TestMemoryDelete(t *testing.T) {
 	l := NewMemory(Retention{}, 0)
 	keep(t, l, Message{Channel: "a", Key: "k", Data: []byte("secret")})

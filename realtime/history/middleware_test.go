@@ -256,10 +256,11 @@ func waitFor(t *testing.T, ready func() bool) {
 }
 
 // TestKeeperLosesNothing lets readers begin anywhere while several write, with
-// a tail in memory that is shorter than what they missed.
+// a tail in memory that is shorter than what they missed, and is given up at
+// each opportunity.
 func TestKeeperLosesNothing(t *testing.T) {
 	const n, writers = 400, 4
-	k := history.NewKeeper(history.NewMemory(history.Retention{}, 0), 5)
+	k := history.Tight(history.NewKeeper(history.NewMemory(history.Retention{}, 0), 5))
 	var mu sync.Mutex
 	readers := make(map[int]func(history.Message))
 	var wg sync.WaitGroup
