@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -21,12 +24,14 @@ func StderrIsJournal() bool {
 
 // JournalHandler writes records to the journal: the message with its
 // attributes as text, and each attribute once more as a field of its own
-// (iface becomes IFACE), so that `journalctl IFACE=eth0` finds them. Safe for
-// concurrent use.
+// (iface becomes IFACE), so that `journalctl IFACE=eth0` finds them. What the
+// journal has its own meaning for gets the prefix ATTR_. Safe for concurrent
+// use.
 type JournalHandler struct {
 	level  slog.Leveler
 	attrs  []field
 	prefix string
+	name   string // of the program: journalctl -t
 	send   func(message string, priority journal.Priority, fields map[string]string) error
 }
 
@@ -34,7 +39,7 @@ type field struct{ key, value string }
 
 // NewJournalHandler returns a handler for records of at least that level.
 func NewJournalHandler(level slog.Leveler) *JournalHandler {
-	return &JournalHandler{level: level, send: journal.Send}
+	return &JournalHandler{level: level, name: filepath.Base(os.Args[0]), send: journal.Send}
 }
 
 // Enabled is slog.Handler's.
@@ -49,7 +54,7 @@ func (h *JournalHandler) Handle(_ context.Context, r slog.Record) error {
 		fields = appendAttr(fields, h.prefix, a)
 		return true
 	})
-	vars := make(map[string]string, len(fields)+2)
+	vars := make(map[string]string, len(fields)+4)
 	var message strings.Builder
 	message.WriteString(r.Message)
 	for _, f := range fields {
@@ -58,8 +63,9 @@ func (h *JournalHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	if r.PC != 0 {
 		frame, _ := runtime.CallersFrames([]uintptr{r.PC}).Next()
-		vars["CODE_FILE"], vars["CODE_LINE"] = frame.File, strconv.Itoa(frame.Line)
+		vars["CODE_FILE"], vars["CODE_LINE"], vars["CODE_FUNC"] = frame.File, strconv.Itoa(frame.Line), frame.Function
 	}
+	vars["SYSLOG_IDENTIFIER"] = h.name
 	if err := h.send(message.String(), priority(r.Level), vars); err != nil {
 		return fmt.Errorf("writing to the journal: %w", err)
 	}
@@ -103,6 +109,13 @@ func appendAttr(fields []field, prefix string, a slog.Attr) []field {
 	return append(fields, field{prefix + a.Key, value.String()})
 }
 
+// maxFieldName is the longest name of a field that the journal keeps.
+const maxFieldName = 64
+
+// meant are the fields to which journald(7) gives a meaning, and that a record
+// may set. A second MESSAGE or PRIORITY would make of one entry two.
+var meant = regexp.MustCompile(`^(MESSAGE(_ID)?|PRIORITY|ERRNO|INVOCATION_ID|DOCUMENTATION|TID|(USER_)?UNIT|CODE_.*|SYSLOG_.*|OBJECT_.*|COREDUMP_.*)$`)
+
 // fieldName keeps what the journal allows: capitals, digits and underscores,
 // beginning with a capital.
 func fieldName(key string) string {
@@ -116,10 +129,14 @@ func fieldName(key string) string {
 			return '_'
 		}
 	}, key)
-	if name = strings.TrimLeft(name, "_0123456789"); name == "" {
-		return "ATTR"
+	name = strings.TrimLeft(name, "_0123456789")
+	switch {
+	case name == "":
+		name = "ATTR"
+	case meant.MatchString(name):
+		name = "ATTR_" + name
 	}
-	return name
+	return name[:min(len(name), maxFieldName)]
 }
 
 func quoted(value string) string {

@@ -196,19 +196,26 @@ func TestJournalFields(t *testing.T) {
 	var got []entry
 	h := NewJournalHandler(slog.LevelInfo)
 	h.send = func(message string, p journal.Priority, fields map[string]string) error {
-		delete(fields, "CODE_FILE")
-		delete(fields, "CODE_LINE")
+		for _, key := range []string{"CODE_FILE", "CODE_LINE", "CODE_FUNC", "SYSLOG_IDENTIFIER"} {
+			if fields[key] == "" {
+				t.Errorf("%q has no %s", message, key)
+			}
+			delete(fields, key)
+		}
 		got = append(got, entry{message, p, fields})
 		return nil
 	}
 	log := slog.New(h).With("iface", "eth0")
 	log.Debug("unheard")
 	log.Info("lease", "addr", "10.0.0.2", "took", 2*time.Second)
+	log.Error("refused", "message", "hello", "priority", 0)
 	log.WithGroup("peer").Warn("slow client", "sid", "a b", slog.Group("q", "bytes", 7), "_9x", 1)
 
 	want := []entry{
 		{"lease iface=eth0 addr=10.0.0.2 took=2s", journal.PriInfo,
 			map[string]string{"IFACE": "eth0", "ADDR": "10.0.0.2", "TOOK": "2s"}},
+		{"refused iface=eth0 message=hello priority=0", journal.PriErr,
+			map[string]string{"IFACE": "eth0", "ATTR_MESSAGE": "hello", "ATTR_PRIORITY": "0"}},
 		{`slow client iface=eth0 peer.sid="a b" peer.q.bytes=7 peer._9x=1`, journal.PriWarning,
 			map[string]string{"IFACE": "eth0", "PEER_SID": "a b", "PEER_Q_BYTES": "7", "PEER__9X": "1"}},
 	}
@@ -235,7 +242,9 @@ func TestUnitsAllowTimerfd(t *testing.T) {
 }
 
 func TestFieldName(t *testing.T) {
-	for key, want := range map[string]string{"sid": "SID", "9lives": "LIVES", "_x": "X", "größe": "GR__E", "é": "ATTR"} {
+	for key, want := range map[string]string{"sid": "SID", "9lives": "LIVES", "_x": "X", "größe": "GR__E", "é": "ATTR",
+		"message": "ATTR_MESSAGE", "messages": "MESSAGES", "code": "CODE", "code_file": "ATTR_CODE_FILE", "unit": "ATTR_UNIT",
+		strings.Repeat("long", 20): strings.Repeat("LONG", 16)} {
 		if got := fieldName(key); got != want {
 			t.Errorf("%s became %s; want %s", key, got, want)
 		}
