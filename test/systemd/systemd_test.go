@@ -25,6 +25,11 @@ func TestPackage(t *testing.T) {
 	boot(t, machine{name: "package", script: "package.sh"})
 }
 
+// TestTarball is for systems without dpkg.
+func TestTarball(t *testing.T) {
+	boot(t, machine{name: "tarball", script: "tarball.sh"})
+}
+
 // TestService lives through what happens to a service: crash, hang, restart
 // under load.
 func TestService(t *testing.T) {
@@ -48,6 +53,23 @@ func TestLAN(t *testing.T) {
 	b := powerOn(t, machine{name: "desktop", script: "desktop.sh", on: desktop})
 	b.wait(t)
 	a.wait(t)
+}
+
+// TestUnitsOnThisSystem has the systemd of this machine read the units: it is
+// older than that of the booted ones, and complains of what it does not know.
+func TestUnitsOnThisSystem(t *testing.T) {
+	need.Command(t, "systemd-analyze")
+	units, err := filepath.Glob(filepath.Join(project, "systemd/appliance*.*"))
+	if err != nil || len(units) == 0 {
+		t.Fatal(units, err)
+	}
+	// That /usr/bin/appliance is not here fails the command.
+	out, _ := exec.Command("systemd-analyze", append([]string{"verify", "--man=no"}, units...)...).CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		if !strings.Contains(line, "/usr/bin/appliance is not executable") {
+			t.Error(line)
+		}
+	}
 }
 
 func TestLintian(t *testing.T) {
@@ -139,7 +161,7 @@ func powerOn(t *testing.T, m machine) *booted {
 	}
 	b := &booted{name: m.name, dir: t.TempDir()}
 	for name, from := range map[string]string{
-		"old.deb": debs[0], "new.deb": debs[1],
+		"old.deb": debs[0], "new.deb": debs[1], "appliance.tar.gz": filepath.Join(packagesDir, "appliance_0.0.2_linux_amd64.tar.gz"),
 		"script.sh": filepath.Join("testdata", m.script), "lib.sh": filepath.Join("testdata", "lib.sh"),
 	} {
 		copyFile(t, from, filepath.Join(b.dir, name))
