@@ -18,6 +18,7 @@ const (
 	exitUnhealthy   = 3   // the appliance runs, and something is wrong with it
 	exitUnreachable = 4   // no appliance answers
 	exitRefused     = 5   // the appliance said no
+	exitConfig      = 78  // instead of 2 under systemd, which tries no more then: Go's crashes end in 2 too
 	exitTimeout     = 124 // what was waited for did not come, as with timeout(1)
 )
 

@@ -34,11 +34,13 @@ func (inv *invocation) run(ctx context.Context) error {
 		if !errors.Is(err, app.ErrRestart) {
 			return err
 		}
-		if os.Getenv("NOTIFY_SOCKET") != "" {
+		if underSystemd() {
 			return nil // systemd begins anew, and holds the sockets meanwhile
 		}
 	}
 }
+
+func underSystemd() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
 func (inv *invocation) runOnce(ctx context.Context) error {
 	opts, release, err := inv.daemonOptions()
@@ -55,6 +57,9 @@ func (inv *invocation) runOnce(ctx context.Context) error {
 func (inv *invocation) daemonOptions() (opts app.Options, release func(), err error) {
 	src := inv.sources()
 	loaded, err := config.Load(src)
+	if _, wrong := errors.AsType[config.Errors](err); wrong && underSystemd() {
+		return app.Options{}, nil, &failure{code: exitConfig, err: err}
+	}
 	if err != nil {
 		return app.Options{}, nil, err
 	}

@@ -24,10 +24,15 @@ for pair in appliance.service:1.5 appliance-net.service:2.0; do
 done
 
 say journal
-expect "fields" bash -c "journalctl -u appliance -o json --no-pager | grep -q '\"PRIORITY\":\"[3-6]\"'"
+entry=$(journalctl -u appliance -o json --no-pager MESSAGE="serving version=0.0.2 name=server22" | tail -1)
+for field in '"PRIORITY":"6"' '"VERSION":"0.0.2"' '"NAME":"server22"' '"SYSLOG_IDENTIFIER":"appliance"' '"CODE_FILE":"' '"_SYSTEMD_UNIT":"appliance.service"'; do
+  expect "field" grep -qF "$field" <<< "$entry"
+done
+is "complaints about the units" "$(journalctl --no-pager -b | grep -E 'appliance[a-z-]*\.(service|socket):.*(ignoring|Unknown)')" ""
 expect "a status" test -n "$(property appliance StatusText)"
 
 say crash
+is "how often it may crash" "$(property appliance StartLimitIntervalUSec) $(property appliance-net StartLimitIntervalUSec)" "0 0"
 for how in KILL SEGV; do
   before=$(property appliance MainPID)
   kill -$how $before
@@ -44,12 +49,20 @@ kill -STOP $before
 expect "the watchdog restarts it" within 12 bash -c "p=\$(systemctl show -p MainPID --value appliance); [ \$p != $before ] && [ \$p != 0 ] && curl -fs -m 2 http://127.0.0.1/healthz"
 
 say "restart under load"
-load() { for _ in $(seq 200); do curl -s -o /dev/null -m 10 -w '%{http_code}\n' http://127.0.0.1/healthz; done | sort | uniq -c; }
-load > /tmp/load & job=$!
-sleep 0.3
-systemctl restart appliance
-wait $job
-is "requests answered" "$(tr -s ' ' < /tmp/load)" " 200 200"
+load() { for _ in $(seq 125); do curl -s -o /dev/null -m 10 -w '%{http_code}\n' http://127.0.0.1/healthz; done; }
+jobs=()
+for client in 1 2 3 4; do load > /tmp/load.$client & jobs+=($!); done
+for _ in 1 2; do sleep 0.3; systemctl restart appliance; done
+wait "${jobs[@]}"
+is "requests answered" "$(sort /tmp/load.* | uniq -c | tr -s ' ')" " 500 200"
+
+say "a mistake in the configuration"
+echo 'nmae = "lab"' > /etc/appliance/appliance.toml
+expect "refused" bash -c '! systemctl restart appliance 2>/dev/null'
+is "and not tried again" "$(property appliance ActiveState) $(property appliance ExecMainStatus)" "failed 78"
+: > /etc/appliance/appliance.toml
+systemctl start appliance
+expect "serving" within 5 serving
 
 say stop
 start=$(date +%s%N)
