@@ -20,7 +20,7 @@ import (
 // cluster joins servers of one process, as a broker would those of several.
 type cluster struct {
 	mu    sync.Mutex
-	peers map[string][]*peer // by namespace
+	peers map[string][]*server // by namespace
 }
 
 // command is what one server tells the others.
@@ -33,8 +33,8 @@ type command struct {
 	Args    []packet.Value  `json:"args,omitempty"`
 }
 
-// peer is the adapter of one server.
-type peer struct {
+// server is the adapter of one server.
+type server struct {
 	*adapter.Memory
 	local   adapter.Local
 	cluster *cluster
@@ -42,24 +42,24 @@ type peer struct {
 }
 
 func (c *cluster) adapter(namespace string, local adapter.Local) adapter.Adapter {
-	p := &peer{Memory: adapter.NewMemory(local), local: local, cluster: c, name: namespace}
+	p := &server{Memory: adapter.NewMemory(local), local: local, cluster: c, name: namespace}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.peers == nil {
-		c.peers = make(map[string][]*peer)
+		c.peers = make(map[string][]*server)
 	}
 	c.peers[namespace] = append(c.peers[namespace], p)
 	return p
 }
 
-func (p *peer) others() []*peer {
+func (p *server) others() []*server {
 	p.cluster.mu.Lock()
 	defer p.cluster.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(p.cluster.peers[p.name]), func(o *peer) bool { return o == p })
+	return slices.DeleteFunc(slices.Clone(p.cluster.peers[p.name]), func(o *server) bool { return o == p })
 }
 
 // tell has the others run a command, having sent it as bytes.
-func (p *peer) tell(c command, run func(o *peer, c command)) {
+func (p *server) tell(c command, run func(o *server, c command)) {
 	text, err := json.Marshal(c)
 	if err != nil {
 		panic(err)
@@ -89,18 +89,18 @@ func (c *command) packet() *packet.Packet {
 	return p
 }
 
-func (p *peer) Broadcast(pk *packet.Packet, o adapter.Options) {
+func (p *server) Broadcast(pk *packet.Packet, o adapter.Options) {
 	p.Memory.Broadcast(pk, o)
 	if !o.Flags.Local {
-		p.tell(command{Kind: "broadcast", Packet: frames(pk), Options: o}, func(o *peer, c command) {
+		p.tell(command{Kind: "broadcast", Packet: frames(pk), Options: o}, func(o *server, c command) {
 			o.Memory.Broadcast(c.packet(), c.Options)
 		})
 	}
 }
 
-func (p *peer) BroadcastWithAck(ctx context.Context, pk *packet.Packet, o adapter.Options, expect func([]string), answer func(string, []packet.Value)) error {
+func (p *server) BroadcastWithAck(ctx context.Context, pk *packet.Packet, o adapter.Options, expect func([]string), answer func(string, []packet.Value)) error {
 	var remote []func()
-	p.tell(command{Kind: "ask", Packet: frames(pk), Options: o}, func(o *peer, c command) {
+	p.tell(command{Kind: "ask", Packet: frames(pk), Options: o}, func(o *server, c command) {
 		var members []adapter.Member
 		var ids []string
 		o.Memory.Sockets(c.Options, func(m adapter.Member) bool {
@@ -121,50 +121,50 @@ func (p *peer) BroadcastWithAck(ctx context.Context, pk *packet.Packet, o adapte
 	return err
 }
 
-func (p *peer) FetchSockets(ctx context.Context, o adapter.Options) ([]adapter.SocketInfo, error) {
+func (p *server) FetchSockets(ctx context.Context, o adapter.Options) ([]adapter.SocketInfo, error) {
 	infos, err := p.Memory.FetchSockets(ctx, o)
-	p.tell(command{Kind: "fetch", Options: o}, func(o *peer, c command) {
+	p.tell(command{Kind: "fetch", Options: o}, func(o *server, c command) {
 		more, _ := o.Memory.FetchSockets(ctx, c.Options)
 		infos = append(infos, more...)
 	})
 	return infos, err
 }
 
-func (p *peer) AddSockets(o adapter.Options, rooms []string) {
+func (p *server) AddSockets(o adapter.Options, rooms []string) {
 	p.Memory.AddSockets(o, rooms)
-	p.tell(command{Kind: "add", Options: o, Rooms: rooms}, func(o *peer, c command) { o.Memory.AddSockets(c.Options, c.Rooms) })
+	p.tell(command{Kind: "add", Options: o, Rooms: rooms}, func(o *server, c command) { o.Memory.AddSockets(c.Options, c.Rooms) })
 }
 
-func (p *peer) DelSockets(o adapter.Options, rooms []string) {
+func (p *server) DelSockets(o adapter.Options, rooms []string) {
 	p.Memory.DelSockets(o, rooms)
-	p.tell(command{Kind: "del", Options: o, Rooms: rooms}, func(o *peer, c command) { o.Memory.DelSockets(c.Options, c.Rooms) })
+	p.tell(command{Kind: "del", Options: o, Rooms: rooms}, func(o *server, c command) { o.Memory.DelSockets(c.Options, c.Rooms) })
 }
 
-func (p *peer) DisconnectSockets(o adapter.Options, how adapter.Closing) {
+func (p *server) DisconnectSockets(o adapter.Options, how adapter.Closing) {
 	p.Memory.DisconnectSockets(o, how)
-	p.tell(command{Kind: "disconnect", Options: o, How: how}, func(o *peer, c command) { o.Memory.DisconnectSockets(c.Options, c.How) })
+	p.tell(command{Kind: "disconnect", Options: o, How: how}, func(o *server, c command) { o.Memory.DisconnectSockets(c.Options, c.How) })
 }
 
-func (p *peer) ServerSideEmit(ctx context.Context, args []packet.Value, answer func([]packet.Value)) error {
-	p.tell(command{Kind: "emit", Args: args}, func(o *peer, c command) { o.local.ServerSide(c.Args, answer) })
+func (p *server) ServerSideEmit(ctx context.Context, args []packet.Value, answer func([]packet.Value)) error {
+	p.tell(command{Kind: "emit", Args: args}, func(o *server, c command) { o.local.ServerSide(c.Args, answer) })
 	return ctx.Err()
 }
 
-func (p *peer) ServerCount(context.Context) (int, error) { return 1 + len(p.others()), nil }
+func (p *server) ServerCount(context.Context) (int, error) { return 1 + len(p.others()), nil }
 
-func TestClusterThroughTheAdapter(t *testing.T) {
+func ruleClusterThroughTheAdapter(t *testing.T, w world) {
 	c := &cluster{}
 	a := realtime.New(realtime.Options{Adapter: c.adapter})
 	b := realtime.New(realtime.Options{Adapter: c.adapter})
-	onA := dialRaw(t, serve(t, a))
+	onA := w.dial(t, serve(t, a))
 	onA.say("40")
 	idA, _ := onA.greeting()
-	onB := dialRaw(t, serve(t, b))
+	onB := w.dial(t, serve(t, b))
 	onB.say("40")
 	idB, _ := onB.greeting()
 
 	a.Emit("hello", []byte("bytes"))
-	for _, client := range []*raw{onA, onB} {
+	for _, client := range []*peer{onA, onB} {
 		client.expect(`451-["hello",{"_placeholder":true,"num":0}]`)
 		client.expect("bytes")
 	}
@@ -181,7 +181,7 @@ func TestClusterThroughTheAdapter(t *testing.T) {
 	sockets[0].Emit("to you")
 	onB.expect(`42["to you"]`)
 
-	for i, client := range []*raw{onA, onB} {
+	for i, client := range []*peer{onA, onB} {
 		go func() {
 			question := client.hear()
 			client.say("43" + strings.TrimSuffix(strings.TrimPrefix(question, "42"), `["q"]`) + "[" + string(rune('1'+i)) + "]")
@@ -217,15 +217,15 @@ func TestClusterThroughTheAdapter(t *testing.T) {
 	onB.expect("41")
 }
 
-// TestClusterIDs: what another server asks does not get into the way of what
+// ruleClusterIDs: what another server asks does not get into the way of what
 // this one asks, though each counts for itself.
-func TestClusterIDs(t *testing.T) {
+func ruleClusterIDs(t *testing.T, w world) {
 	c := &cluster{}
 	a := realtime.New(realtime.Options{Adapter: c.adapter})
 	b := realtime.New(realtime.Options{Adapter: c.adapter})
 	sockets := make(chan *realtime.Socket, 1)
 	b.OnConnect(func(s *realtime.Socket) { sockets <- s })
-	client := dialRaw(t, serve(t, b)).connect()
+	client := w.dial(t, serve(t, b)).connect()
 	answer := func(with string) (id string) {
 		text := client.hear()
 		id, _, _ = strings.Cut(strings.TrimPrefix(text, "42"), "[")

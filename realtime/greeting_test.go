@@ -44,7 +44,7 @@ func TestGreetingLeavesAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ws.Close()
-	c := &raw{t, ws}
+	c := onWebSocket(t, ws)
 	c.hear() // the handshake
 	c.say("40")
 	c.greeting()

@@ -13,8 +13,8 @@ import (
 	"server22.local/appliance/realtime"
 )
 
-// TestHandlersAreTakenOut: each on its own, wherever it was put.
-func TestHandlersAreTakenOut(t *testing.T) {
+// ruleHandlersAreTakenOut: each on its own, wherever it was put.
+func ruleHandlersAreTakenOut(t *testing.T, w world) {
 	io := realtime.New(realtime.Options{})
 	var seen []string // of one socket: one at a time
 	note := func(what string) func(context.Context, *realtime.Event) error {
@@ -46,7 +46,7 @@ func TestHandlersAreTakenOut(t *testing.T) {
 		defer func() { seen = nil }()
 		return strings.Join(seen, ", "), err
 	})
-	c := dialRaw(t, serve(t, io)).connect()
+	c := w.dial(t, serve(t, io)).connect()
 	ask := func(event, want string) {
 		t.Helper()
 		c.say(`421["` + event + `"]`)
@@ -68,9 +68,9 @@ func TestHandlersAreTakenOut(t *testing.T) {
 	ask("seen", `431[""]`)
 }
 
-// TestCallbacksAreTakenOut: whatever puts a function somewhere returns what
+// ruleCallbacksAreTakenOut: whatever puts a function somewhere returns what
 // takes it out.
-func TestCallbacksAreTakenOut(t *testing.T) {
+func ruleCallbacksAreTakenOut(t *testing.T, w world) {
 	io := realtime.New(realtime.Options{})
 	gone := make(chan bool)
 	calls := 0
@@ -84,7 +84,7 @@ func TestCallbacksAreTakenOut(t *testing.T) {
 	io.OnDisconnect(func(*realtime.Socket, realtime.Reason) { gone <- true })
 	url := serve(t, io)
 	for _, want := range []int{4, 4} {
-		dialRaw(t, url).connect().say("41")
+		w.dial(t, url).connect().say("41")
 		<-gone
 		io.Of(fmt.Sprint("/", len(io.Namespaces())))
 		if calls != want {
@@ -96,15 +96,15 @@ func TestCallbacksAreTakenOut(t *testing.T) {
 	}
 }
 
-// TestOutgoingOfOneSocket sees what goes to it, whoever has emitted it.
-func TestOutgoingOfOneSocket(t *testing.T) {
+// ruleOutgoingOfOneSocket sees what goes to it, whoever has emitted it.
+func ruleOutgoingOfOneSocket(t *testing.T, w world) {
 	io := realtime.New(realtime.Options{})
 	sockets := make(chan *realtime.Socket, 2)
 	io.OnConnect(func(s *realtime.Socket) { sockets <- s })
 	url := serve(t, io)
-	c := dialRaw(t, url).connect()
+	c := w.dial(t, url).connect()
 	s := <-sockets
-	dialRaw(t, url).connect()
+	w.dial(t, url).connect()
 	other := <-sockets
 	var seen []string
 	remove := s.OnAnyOutgoing(func(s *realtime.Socket, event string, args realtime.Args) {
@@ -154,8 +154,8 @@ func TestZeroOperators(t *testing.T) {
 	}
 }
 
-// TestPanicsAreLoggedOnce, with the stack.
-func TestPanicsAreLoggedOnce(t *testing.T) {
+// rulePanicsAreLoggedOnce, with the stack.
+func rulePanicsAreLoggedOnce(t *testing.T, w world) {
 	var mu sync.Mutex
 	var log strings.Builder
 	io := realtime.New(realtime.Options{Logger: slog.New(slog.NewTextHandler(writer(func(p []byte) {
@@ -167,7 +167,7 @@ func TestPanicsAreLoggedOnce(t *testing.T) {
 	io.Of("/use").Use(func(*realtime.Socket) error { panic("in a middleware") })
 	io.Of("/connect").OnConnect(func(*realtime.Socket) { panic("in OnConnect") })
 	io.Of("/disconnect").OnDisconnect(func(*realtime.Socket, realtime.Reason) { panic("in OnDisconnect") })
-	c := dialRaw(t, serve(t, io)).connect()
+	c := w.dial(t, serve(t, io)).connect()
 	for _, step := range [][]string{{"40/use", "44/use,"}, {"40/connect", "40/connect,", "41/connect,"}, {"40/disconnect", "40/disconnect,"}} {
 		c.say(step[0])
 		for _, want := range step[1:] {
@@ -198,8 +198,8 @@ type writer func([]byte)
 
 func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
 
-// TestEndOnTheWayIn: who has not seen a socket come does not see it go.
-func TestEndOnTheWayIn(t *testing.T) {
+// ruleEndOnTheWayIn: who has not seen a socket come does not see it go.
+func ruleEndOnTheWayIn(t *testing.T, w world) {
 	var log []string
 	note := func(what string) { log = append(log, what) }
 	io := realtime.New(realtime.Options{Hooks: realtime.Hooks{
@@ -209,7 +209,7 @@ func TestEndOnTheWayIn(t *testing.T) {
 	}})
 	io.OnConnect(func(*realtime.Socket) { note("OnConnect") })
 	io.OnDisconnect(func(*realtime.Socket, realtime.Reason) { note("OnDisconnect") })
-	c := dialRaw(t, serve(t, io))
+	c := w.dial(t, serve(t, io))
 	c.say("40")
 	c.expect("41")
 	if err := io.Shutdown(t.Context()); err != nil || len(log) > 0 {
@@ -237,15 +237,15 @@ func TestCause(t *testing.T) {
 	}
 }
 
-// TestDisconnectAll tells the client in each of its namespaces, and then closes
+// ruleDisconnectAll tells the client in each of its namespaces, and then closes
 // the connection.
-func TestDisconnectAll(t *testing.T) {
+func ruleDisconnectAll(t *testing.T, w world) {
 	io := realtime.New(realtime.Options{})
 	reasons := make(chan realtime.Reason, 3)
 	for _, n := range []*realtime.Namespace{io.Of("/"), io.Of("/a"), io.Of("/b")} {
 		n.OnDisconnect(func(_ *realtime.Socket, why realtime.Reason) { reasons <- why })
 	}
-	c := dialRaw(t, serve(t, io)).connect()
+	c := w.dial(t, serve(t, io)).connect()
 	for _, name := range []string{"/a", "/b"} {
 		c.say("40" + name)
 		c.hear()

@@ -165,8 +165,8 @@ func TestNamespacesAreMadeOnce(t *testing.T) {
 	})
 }
 
-// TestPanickingMaker leaves no client waiting.
-func TestPanickingMaker(t *testing.T) {
+// rulePanickingMaker leaves no client waiting.
+func rulePanickingMaker(t *testing.T, w world) {
 	broken := true
 	io := realtime.New(realtime.Options{Adapter: func(name string, local adapter.Local) adapter.Adapter {
 		if name == "/r" && broken {
@@ -176,7 +176,7 @@ func TestPanickingMaker(t *testing.T) {
 		return adapter.InMemory(name, local)
 	}})
 	io.OfPattern(regexp.MustCompile("^/r$"))
-	c := dialRaw(t, serve(t, io))
+	c := w.dial(t, serve(t, io))
 	c.say("40/r")
 	c.expect(`44/r,{"message":"internal error"}`)
 	c.say("40/r")

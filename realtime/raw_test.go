@@ -1,7 +1,6 @@
 package realtime_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -9,9 +8,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// raw is a client that speaks frame by frame.
+// raw is a peer on a WebSocket, for what is about the connection itself.
 type raw struct {
-	t  *testing.T
+	*peer
 	ws *websocket.Conn
 }
 
@@ -25,68 +24,30 @@ func dialRaw(t *testing.T, url string, query ...string) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ws.Close() })
-	ws.SetReadDeadline(time.Now().Add(20 * time.Second))
-	c := &raw{t, ws}
+	ws.SetReadDeadline(time.Now().Add(patience))
+	c := onWebSocket(t, ws)
 	if open := c.hear(); !strings.HasPrefix(open, "0{") {
 		t.Fatalf("opened with %s", open)
 	}
 	return c
 }
 
-func (c *raw) say(text string) {
-	c.t.Helper()
-	if err := c.ws.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// hear returns the next message that is no heartbeat, or what ended the
-// connection.
-func (c *raw) hear() string {
-	for {
-		_, text, err := c.ws.ReadMessage()
-		if err != nil {
-			return err.Error()
-		}
-		if string(text) != "2" {
-			return string(text)
+func onWebSocket(t *testing.T, ws *websocket.Conn) *raw {
+	say := func(frame string) {
+		if err := ws.WriteMessage(websocket.TextMessage, []byte(frame)); err != nil {
+			t.Error(err)
 		}
 	}
-}
-
-func (c *raw) expect(want string) {
-	c.t.Helper()
-	if got := c.hear(); got != want {
-		c.t.Fatalf("got %s, want %s", got, want)
+	hear := func() string {
+		for {
+			_, text, err := ws.ReadMessage()
+			if err != nil {
+				return err.Error()
+			}
+			if string(text) != "2" { // a heartbeat
+				return string(text)
+			}
+		}
 	}
-}
-
-// connect joins the main namespace.
-func (c *raw) connect() *raw {
-	c.t.Helper()
-	c.say("40")
-	c.greeting()
-	return c
-}
-
-// greeting reads the server's CONNECT.
-func (c *raw) greeting() (sid, pid string) {
-	c.t.Helper()
-	text := c.hear()
-	var ids struct{ SID, PID string }
-	if !strings.HasPrefix(text, "40") || json.Unmarshal([]byte(text[2:]), &ids) != nil {
-		c.t.Fatalf("greeted with %s", text)
-	}
-	return ids.SID, ids.PID
-}
-
-// offset reads an event that begins so and ends with an offset.
-func (c *raw) offset(prefix string) string {
-	c.t.Helper()
-	text := c.hear()
-	rest, ok := strings.CutPrefix(text, prefix)
-	if !ok {
-		c.t.Fatalf("got %s, want %s", text, prefix)
-	}
-	return strings.TrimSuffix(rest, `"]`)
+	return &raw{&peer{t: t, say: say, hear: hear, end: func() { ws.Close() }}, ws}
 }

@@ -93,9 +93,9 @@ func TestRecoveryAfterRestart(t *testing.T) {
 	script.Stdin.Write([]byte("end\n"))
 }
 
-// TestTakeover: the client is back before the server has noticed that the old
+// ruleTakeover: the client is back before the server has noticed that the old
 // connection is gone.
-func TestTakeover(t *testing.T) {
+func ruleTakeover(t *testing.T, w world) {
 	io := realtime.New(realtime.Options{})
 	if err := io.Recover(realtime.Recovery{}); err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func TestTakeover(t *testing.T) {
 	io.OnDisconnect(func(_ *realtime.Socket, why realtime.Reason) { ended <- why })
 	url := serve(t, io)
 
-	old := dialRaw(t, url)
+	old := w.dial(t, url)
 	old.say("40")
 	sid, pid := old.greeting()
 	old.say(`421["join","room"]`)
@@ -114,7 +114,7 @@ func TestTakeover(t *testing.T) {
 	offset := old.offset(`42["said",1,"`)
 	io.To("room").Emit("said", 2) // on its way when the cable was cut
 	for range 2 {
-		again := dialRaw(t, url)
+		again := w.dial(t, url)
 		again.say(`40{"pid":"` + pid + `","offset":"` + offset + `"}`)
 		again.offset(`42["said",2,"`)
 		if newID, newPID := again.greeting(); newID != sid || newPID != pid {
@@ -127,16 +127,16 @@ func TestTakeover(t *testing.T) {
 	// A goodbye ends the session for good.
 	io.In(sid).Disconnect()
 	<-ended
-	again := dialRaw(t, url)
+	again := w.dial(t, url)
 	again.say(`40{"pid":"` + pid + `","offset":"` + offset + `"}`)
 	if newID, _ := again.greeting(); newID == sid {
 		t.Error("a session came back that was ended by the server")
 	}
 }
 
-// TestSessionOutlivesAFailedReturn: the connection with which a client comes
+// ruleSessionOutlivesAFailedReturn: the connection with which a client comes
 // back may be lost before it is in.
-func TestSessionOutlivesAFailedReturn(t *testing.T) {
+func ruleSessionOutlivesAFailedReturn(t *testing.T, w world) {
 	io := realtime.New(realtime.Options{})
 	if err := io.Recover(realtime.Recovery{AskMiddlewares: true}); err != nil {
 		t.Fatal(err)
@@ -152,20 +152,20 @@ func TestSessionOutlivesAFailedReturn(t *testing.T) {
 	})
 	rooms(io)
 	url := serve(t, io)
-	c := dialRaw(t, url)
+	c := w.dial(t, url)
 	c.say("40")
 	sid, pid := c.greeting()
 	c.say(`421["join","room"]`)
 	c.hear()
-	c.ws.Close()
-	failing := dialRaw(t, url)
+	c.end()
+	failing := w.dial(t, url)
 	failing.say(`40{"pid":"` + pid + `"}`)
 	<-asked
-	failing.ws.Close()
+	failing.end()
 	for io.Len() > 0 {
 		time.Sleep(time.Millisecond)
 	}
-	again := dialRaw(t, url)
+	again := w.dial(t, url)
 	again.say(`40{"pid":"` + pid + `"}`)
 	if id, _ := again.greeting(); id != sid || io.Rooms()["room"] != 1 {
 		t.Errorf("%s is not recovered as %s, rooms %v", id, sid, io.Rooms())
