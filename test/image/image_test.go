@@ -202,7 +202,16 @@ func (o *owner) nothingIsLost(acked []string) {
 	o.boot()
 	o.has(acked)
 	o.within(30*time.Second, o.ssh("appliance report"), "the device lost its power")
-	o.log("all %d are there, and the black box says why it was started", len(acked))
+	report := o.onCard("appliance report")
+	if !strings.Contains(report, "http://10.85.0.") {
+		o.t.Errorf("the black box does not know of the wireless network:\n%s", report)
+	}
+	for _, secret := range []string{"correct horse", "battery staple"} {
+		if strings.Contains(report, secret) {
+			o.t.Errorf("the report holds %q", secret)
+		}
+	}
+	o.log("all %d are there; the black box says why it was started, and where it was", len(acked))
 }
 
 func (o *owner) has(acked []string) {

@@ -12,7 +12,7 @@ import (
 // starts with a new one, and must reach it.
 func TestOwners(t *testing.T) {
 	const tap = "tap,id=n,ifname=tap0,script=no,downscript=no"
-	t.Run("the image as it is, in somebody's QEMU", func(t *testing.T) {
+	t.Run("the image as it is", func(t *testing.T) {
 		c := flash(t, 0)
 		c.put("appliance.toml", "[setup]\nadmin_password = 'correct horse'\n")
 		l := newLAN(t)
@@ -27,7 +27,7 @@ func TestOwners(t *testing.T) {
 			t.Errorf("what was not kept has left the card:\n%s", left)
 		}
 	})
-	t.Run("an empty file, and two cables", func(t *testing.T) {
+	t.Run("an empty file and two cables", func(t *testing.T) {
 		c := flash(t, 2<<30)
 		c.put("appliance.toml", "")
 		l := newLAN(t)
@@ -45,7 +45,7 @@ func TestOwners(t *testing.T) {
 		l.within(5*time.Minute, "curl -fsS -m 4 http://server22.local/api/v1/status", "appliance.toml:1")
 		m.WaitOutput("appliance.toml:1", time.Minute) // the console
 	})
-	t.Run("Notepad, and then no network", func(t *testing.T) {
+	t.Run("Notepad and then no network", func(t *testing.T) {
 		c := flash(t, 2<<30)
 		c.put("appliance.toml", notepad("[setup]\r\nadmin_password = \"correct horse\"\r\n[net]\r\n[discovery]\r\ninstance = \"Werkstatt – 1\"\r\n"))
 		l := newLAN(t)
