@@ -16,7 +16,7 @@ func (s *Socket) connect(auth Value) {
 	s.mu.Unlock()
 	var ns *Namespace
 	err := s.guarded(func() error {
-		if ns = s.server().resolve(s.Context(), s.name, auth); ns == nil {
+		if ns = s.server().resolve(s, auth); ns == nil {
 			return &Refusal{Message: "Invalid namespace"}
 		}
 		return nil
@@ -25,9 +25,6 @@ func (s *Socket) connect(auth Value) {
 		s.refuse(err)
 		return
 	}
-	s.mu.Lock()
-	s.ns = ns
-	s.mu.Unlock()
 	restored := s.recover(auth)
 	if !restored || !ns.skipsMiddlewares() {
 		if err := s.guarded(s.authorize); err != nil {

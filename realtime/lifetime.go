@@ -1,7 +1,6 @@
 package realtime
 
 import (
-	"context"
 	"slices"
 	"time"
 )
@@ -63,18 +62,22 @@ func (n *Namespace) keep() {
 	n.reclaim()
 }
 
-// enter counts a socket that connects; server.mu is held.
-func (n *Namespace) enter() {
+// enter has a socket count in a namespace, which it leaves when it finishes;
+// server.mu is held.
+func (s *Socket) enter(n *Namespace) {
 	n.count++
 	n.reclaim()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ns = n
 }
 
-// resolve returns the namespace that a client asks for, entered so that it does
-// not go meanwhile, or nil.
-func (s *Server) resolve(ctx context.Context, name string, auth Value) *Namespace {
-	n := s.entered(name)
+// resolve has a socket enter the namespace that its client asks for. It returns
+// nil if there is none.
+func (s *Server) resolve(socket *Socket, auth Value) *Namespace {
+	n := s.find(socket)
 	if n == nil {
-		n = s.made(ctx, name, auth)
+		n = s.allowed(socket, auth)
 	}
 	if n != nil {
 		<-n.ready
@@ -82,25 +85,26 @@ func (s *Server) resolve(ctx context.Context, name string, auth Value) *Namespac
 	return n
 }
 
-// made enters a namespace that a parent makes for a client, or returns nil.
-func (s *Server) made(ctx context.Context, name string, auth Value) *Namespace {
+// find has a socket enter its namespace if that is there, or returns nil.
+func (s *Server) find(socket *Socket) *Namespace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.namespaces[socket.name]
+	if n != nil {
+		socket.enter(n)
+	}
+	return n
+}
+
+// allowed has a socket enter a namespace that a parent makes for it, or returns
+// nil.
+func (s *Server) allowed(socket *Socket, auth Value) *Namespace {
 	for _, p := range s.allParents() {
-		if p.allow(ctx, name, auth) {
-			return s.obtain(name, p, (*Namespace).enter)
+		if p.allow(socket.Context(), socket.name, auth) {
+			return s.obtain(socket.name, p, socket.enter)
 		}
 	}
 	return nil
-}
-
-// entered enters a namespace that is there, or returns nil.
-func (s *Server) entered(name string) *Namespace {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := s.namespaces[name]
-	if n != nil {
-		n.enter()
-	}
-	return n
 }
 
 // exit is called when a socket that has entered is gone.
@@ -149,7 +153,12 @@ func (s *Server) retire(n *Namespace) {
 // held.
 func (s *Server) postpone(n *Namespace, wait time.Duration) (gone *Namespace) {
 	n.reclaim()
-	n.retirement = time.AfterFunc(wait, func() { s.retire(n) })
+	n.retirement = time.AfterFunc(wait, func() {
+		if s.begin() { // else Shutdown closes it
+			defer s.alive.Done()
+			s.retire(n)
+		}
+	})
 	s.empty = append(s.empty, n)
 	if len(s.empty) > maxEmpty {
 		return s.empty[0]

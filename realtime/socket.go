@@ -30,7 +30,7 @@ type Socket struct {
 
 	inbox inbox
 
-	mu        sync.Mutex // guards all following; taken before the adapter's
+	mu        sync.Mutex // guards all following, and that ns is set; taken after the server's, before the adapter's
 	early     []*engineio.Packet
 	rooms     []string // to be joined when connected
 	done      chan struct{}

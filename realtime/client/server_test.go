@@ -145,6 +145,7 @@ func behave(n *realtime.Namespace, store *store) {
 	realtime.Handle0(n, "id", func(_ ctx, s socket) (string, error) { return s.ID(), nil })
 	realtime.Handle0(n, "recovered", func(_ ctx, s socket) (bool, error) { return s.Recovered(), nil })
 	realtime.On0(n, "kick", func(_ ctx, s socket) error { s.Disconnect(); return nil })
+	realtime.On0(n, "drop", func(_ ctx, s socket) error { s.Drop(); return nil })
 	realtime.On(n, "count", func(_ ctx, s socket, count int) error {
 		for i := range count {
 			s.Emit("tick", i)
