@@ -14,7 +14,7 @@ refuse() { die "$1" "lsblk -o NAME,SIZE,MODEL,TRAN,MOUNTPOINTS shows the disks; 
 [ "$(id -u)" = 0 ] || die "writing to $device needs root" "run: sudo make flash DEV=$device"
 
 # Neither anything mounted, nor swap, nor a disk below a mounted volume.
-in_use=$(lsblk -nro MOUNTPOINTS "$device" | grep -v '^$' || true)
+in_use=$(lsblk -nlo MOUNTPOINTS "$device" | grep -v '^$' || true)
 [ -z "$in_use" ] || refuse "$device is in use: $(echo $in_use)"
 system=$(lsblk -nso NAME,TYPE "$(findmnt -nvo SOURCE /)" 2>/dev/null | awk '$2 == "disk" { print $1 }' | tr -dc 'a-z0-9\n')
 ! grep -qx "$(basename "$device")" <<<"$system" || refuse "$device holds this system"

@@ -212,7 +212,7 @@ func TestResetForgetsOnce(t *testing.T) {
 
 func TestDataPartition(t *testing.T) {
 	need.Root(t)
-	need.Command(t, "sfdisk", "mke2fs", "partx", "losetup", "blkid")
+	need.Command(t, "sfdisk", "mke2fs", "partx", "losetup", "blkid", "debugfs")
 	c := &Card{Data: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
 	image := filepath.Join(t.TempDir(), "card")
 	sparse(t, image, 256<<20)
@@ -251,6 +251,13 @@ func TestDataPartition(t *testing.T) {
 		if read(t, filepath.Join(c.Data, "kept")) != "yes" {
 			t.Error("the data is gone")
 		}
+	})
+	t.Run("damage that e2fsck would ask about", func(t *testing.T) {
+		command(t, "debugfs", "-w", "-R", "clri <2>", first) // the root folder
+		if err := c.mountDevice(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		unix.Unmount(c.Data, 0)
 	})
 	t.Run("a first boot that was cut short is done again", func(t *testing.T) {
 		// The partition is there, the label is not yet.

@@ -37,11 +37,24 @@ func (c *Card) mountData(ctx context.Context) error {
 	return c.mountDevice(ctx, device)
 }
 
+// mountDevice mounts the data partition of a device after a power cut: mended
+// as is safe, else as it can be, since nobody is there to be asked.
 func (c *Card) mountDevice(ctx context.Context, device string) error {
-	// After a power cut; 1 is "errors corrected".
-	if err := run(ctx, "e2fsck", "-p", device); exitCode(err) > 1 {
-		c.Logger.Warn("checking the data partition", "device", device, "err", err)
+	err := run(ctx, "e2fsck", "-p", device)
+	if exitCode(err) <= 1 { // 1: errors corrected
+		err = c.mountChecked(device)
 	}
+	if err == nil {
+		return nil
+	}
+	c.Logger.Warn("mending the data partition", "device", device, "because", err)
+	if err := run(ctx, "e2fsck", "-fy", device); exitCode(err) > 1 {
+		c.Logger.Warn("mending the data partition", "device", device, "err", err)
+	}
+	return c.mountChecked(device)
+}
+
+func (c *Card) mountChecked(device string) error {
 	const flags = unix.MS_NOATIME | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	if err := unix.Mount(device, c.Data, "ext4", flags, "commit=30"); err != nil {
 		return fmt.Errorf("mounting %s: %w", device, err)
