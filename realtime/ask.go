@@ -60,6 +60,7 @@ func (s *Socket) ask(ctx context.Context, event string, args []any) ([]Value, er
 		s.forget(p.ID)
 		return nil, err
 	}
+	s.conn.link.Yield()
 	select {
 	case a := <-result:
 		return a.values, a.err

@@ -27,6 +27,8 @@ func (*sink) Done() <-chan struct{}    { return nil }
 func (*sink) QueuedBytes() int         { return 0 }
 func (*sink) Cork()                    {}
 func (*sink) Uncork()                  {}
+func (*sink) Work(w engineio.Worker)   { go w.Work() }
+func (*sink) Yield()                   {}
 func (l *sink) Send(p *engineio.Packet, _ engineio.SendOptions) bool {
 	l.packets++
 	l.bytes += p.Size()

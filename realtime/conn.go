@@ -23,6 +23,8 @@ type link interface {
 	Send(*engineio.Packet, engineio.SendOptions) bool
 	Cork()
 	Uncork()
+	Work(engineio.Worker)
+	Yield()
 	Close(engineio.Reason)
 	Done() <-chan struct{}
 	QueuedBytes() int
@@ -128,7 +130,7 @@ func (c *conn) packet(p *packet.Packet) {
 	}
 	switch p.Type {
 	case packet.Event:
-		s.inbox.put(s, job{packet: p})
+		s.arrived(job{packet: p})
 	case packet.Ack:
 		s.acknowledged(p)
 	case packet.Disconnect:
@@ -185,7 +187,7 @@ func (c *conn) add(s *Socket, first job) {
 	c.sockets = append(c.sockets, s)
 	c.left = slices.DeleteFunc(c.left, func(name string) bool { return name == s.name })
 	c.used()
-	s.inbox.put(s, first)
+	s.arrived(first)
 }
 
 // used stops the time to join a namespace; mu is held.

@@ -39,9 +39,10 @@ func (b *inbox) full(backlog, size int) bool {
 	return len(b.jobs) >= backlog || b.bytes > 0 && b.bytes+size > backlogBytes
 }
 
-// put appends a job and sees to it that somebody works. If too many packets
-// wait, it blocks until they are fewer or the connection has ended.
-func (b *inbox) put(s *Socket, j job) {
+// put appends a job and says whether somebody must be found to work. If too
+// many packets wait, it blocks until they are fewer or the connection has
+// ended.
+func (b *inbox) put(s *Socket, j job) (start bool) {
 	size := 0
 	if j.packet != nil {
 		size = j.packet.Size()
@@ -49,20 +50,38 @@ func (b *inbox) put(s *Socket, j job) {
 	b.mu.Lock()
 	for j.packet != nil && b.full(s.server().o.Backlog, size) && !b.closed {
 		if !b.wait(s) {
-			return
+			return false
 		}
 	}
+	defer b.mu.Unlock()
 	if b.closed && j.packet != nil {
-		b.mu.Unlock()
-		return
+		return false
 	}
 	b.jobs = append(b.jobs, j)
 	b.bytes += size
-	start := !b.working
+	start = !b.working
 	b.working = true
-	b.mu.Unlock()
-	if start {
-		s.server().workers.Work(s)
+	return start
+}
+
+// worker is a socket as the one that works off its inbox.
+type worker Socket
+
+// Work implements engineio.Worker.
+func (w *worker) Work() { (*Socket)(w).inbox.work((*Socket)(w)) }
+
+// arrived puts what a message has caused into the inbox, on the goroutine that
+// delivers messages, which does the work if it can be done at once.
+func (s *Socket) arrived(j job) {
+	if s.inbox.put(s, j) {
+		s.conn.link.Work((*worker)(s))
+	}
+}
+
+// later puts what has yet to happen into the inbox, on any goroutine.
+func (s *Socket) later(j job) {
+	if s.inbox.put(s, j) {
+		s.server().workers.Work((*worker)(s))
 	}
 }
 

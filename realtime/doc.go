@@ -12,11 +12,12 @@
 //
 // In: engineio takes messages off a connection and gives them, in order, to
 // conn, which puts packets together (package packet), finds the socket of the
-// packet's namespace, and puts events into the socket's inbox. A worker takes
-// on the inbox for as long as there is something in it and runs middlewares
-// and handlers; what they emit to their own socket leaves together when it is
-// done, or after a few milliseconds. Acknowledgements do not pass the inbox,
-// so that a handler may wait for one.
+// packet's namespace, and puts events into the socket's inbox. The goroutine
+// that brought the first of them works the inbox off and runs middlewares and
+// handlers; what they emit to their own socket leaves together when it is
+// done, or after a few milliseconds, and then another goroutine goes on to
+// read. Acknowledgements do not pass the inbox, so that a handler may wait for
+// one.
 //
 // Out: Emit makes a packet of Go values, once. The adapter chooses receivers,
 // and each gets the packet in its parser's form, encoded once, into the send

@@ -56,7 +56,7 @@ func (s *Socket) end(reason Reason, cause error) {
 	if ns != nil && before != connecting {
 		ns.asks.gone(s.id)
 	}
-	s.inbox.put(s, job{run: func() { s.finish(before, reason) }})
+	s.later(job{run: func() { s.finish(before, reason) }})
 }
 
 // finish runs last of all that happens to the socket. Those see it go who have

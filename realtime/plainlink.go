@@ -44,6 +44,12 @@ func (l *plainLink) Cork() {}
 
 func (l *plainLink) Uncork() {}
 
+// Work implements link.
+func (l *plainLink) Work(w engineio.Worker) { l.server.workers.Work(w) }
+
+// Yield does nothing: nothing waits for those who work.
+func (l *plainLink) Yield() {}
+
 // QueuedBytes implements link.
 func (l *plainLink) QueuedBytes() int {
 	l.mu.Lock()

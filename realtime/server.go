@@ -25,8 +25,8 @@ type Server struct {
 	*Namespace
 	o       Options
 	engine  *engineio.Server
-	workers *crew.Crew[*Socket] // work off inboxes
-	alive   sync.WaitGroup      // what Shutdown waits for; see begin
+	workers *crew.Crew[engineio.Worker] // work off inboxes
+	alive   sync.WaitGroup              // what Shutdown waits for; see begin
 	created list[func(*Namespace)]
 
 	mu         sync.Mutex // guards all following
@@ -42,7 +42,7 @@ type Server struct {
 // and leave with them.
 func New(o Options) *Server {
 	s := &Server{o: o.withDefaults(), namespaces: make(map[string]*Namespace), making: make(map[string]chan struct{})}
-	s.workers = crew.New(func(s *Socket) { s.inbox.work(s) })
+	s.workers = crew.New(func(w engineio.Worker) { w.Work() })
 	s.Namespace = s.Of("/")
 	s.engine = engineio.NewServer(s.o.Engine, s.accept)
 	return s

@@ -3,7 +3,6 @@ package engineio
 import (
 	"errors"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,12 +35,21 @@ type conn struct {
 	socket     *Socket
 	joined     bool // the session uses this connection; before, it is a candidate
 	reader     frame.Reader
-	early      []byte // came with the handshake's request
-	quiet      bool   // is to be parked as soon as there is nothing to read
-	discarding bool   // see discard
+	early      []byte            // came with the handshake's request
+	lent       *[readBuffer]byte // what reader takes apart; from readBuffers
+	discarding bool              // see discard
 
-	reads  atomic.Uint32 // how often something came
-	parked parked        // guarded by server.parking.mu
+	// turn is odd while the reading goroutine runs a Worker. Who makes it even
+	// is the reading goroutine from then on.
+	turn atomic.Uint32
+
+	// How the reading goroutine learns that there is something to read: from
+	// the watch, or by waiting for it.
+	watched   atomic.Bool
+	attention attention
+	ending    atomic.Bool // the peer has ended its side
+	slot      int32       // index in watch.slots, plus one; guarded by watch.mu
+	final     bool        // not to be watched any more; guarded by watch.mu
 }
 
 // scratch is what a flush needs and nobody keeps.
@@ -144,55 +152,81 @@ func (c *conn) writeAll(segments [][]byte, timeout time.Duration) error {
 	return nil
 }
 
-// readLoop reads until the connection ends or is parked.
+// Work reads what has come, until the connection ends, nothing is left, or
+// another goroutine reads. It is called by members of the crew.
+func (c *conn) Work() {
+	for c.watched.Load() {
+		err := c.readReady()
+		if err == nil && c.attention.rest() || err == errRelieved {
+			return // c belongs to another goroutine now
+		}
+		if err != nil {
+			c.ended(err)
+			return
+		}
+	}
+	c.readLoop()
+}
+
+// readReady handles all that has come.
+func (c *conn) readReady() error {
+	if c.lent != nil {
+		if err := c.handle(); err != nil {
+			return err
+		}
+	}
+	for {
+		more, err := c.readSome(c.raw.read)
+		if err == errNothing {
+			return nil
+		}
+		if err != nil || !more && !c.ending.Load() {
+			return err
+		}
+	}
+}
+
+// readLoop waits and reads until the connection is watched or ends.
 func (c *conn) readLoop() {
 	if c.early != nil {
 		c.reader.Feed(c.early)
 		c.early = nil
-		if err := c.handle(); err != nil {
-			c.ended(err)
-			return
-		}
 	}
-	for {
-		err := c.readSome()
-		switch {
-		case err == nil:
-		case err == errNothing, errors.Is(err, os.ErrDeadlineExceeded) && c.server.parking.asked(c):
-			c.quiet = false
-			if c.reader.Idle() && !c.discarding && c.server.parking.park(c) {
-				return // c belongs to another goroutine now
-			}
-		default:
+	for err := c.handle(); ; _, err = c.readSome(c.nc.Read) {
+		if err == nil && c.joined && c.server.watch.enter(c) || err == errRelieved {
+			return // c belongs to another goroutine now
+		}
+		if err != nil {
 			c.ended(err)
 			return
 		}
 	}
 }
 
-// readSome waits for bytes and handles what they complete.
-func (c *conn) readSome() error {
+// readSome reads by read, once, and handles what the bytes complete. There may
+// be more if they took all the space there was.
+func (c *conn) readSome(read func([]byte) (int, error)) (more bool, err error) {
 	if direct := c.reader.Direct(); direct != nil && !c.discarding {
-		n, err := c.nc.Read(direct)
+		n, err := read(direct)
 		if err != nil {
-			return err
+			return false, err
 		}
-		c.reads.Add(1)
 		c.reader.Filled(n)
-		return c.handle()
+		return n == len(direct), c.handle()
 	}
-	b, n, err := c.readBuffer()
+	b := readBuffers.Get().(*[readBuffer]byte)
+	n, err := read(b[:])
 	if err != nil {
-		return err
+		readBuffers.Put(b)
+		return false, err
 	}
-	defer readBuffers.Put(b)
-	c.reads.Add(1)
+	c.lent = b
 	c.reader.Feed(b[:n])
-	return c.handle()
+	return n == len(b), c.handle()
 }
 
 // shut closes the connection; whoever reads from it notices, unless it is
-// parked.
+// watched.
 func (c *conn) shut() {
 	c.raw.shut()
 	c.nc.Close()
@@ -201,39 +235,36 @@ func (c *conn) shut() {
 // close closes the connection and sees to it that its reader notices.
 func (c *conn) close() {
 	c.shut()
-	c.server.parking.release(c, time.Time{})
+	c.server.watch.release(c, time.Time{})
 }
 
 var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 
-// readBuffer waits for bytes and returns them in a buffer from readBuffers.
-func (c *conn) readBuffer() (b *[readBuffer]byte, n int, err error) {
-	switch {
-	case c.quiet:
-		return c.raw.readNow()
-	case c.raw.usable():
-		return c.raw.read()
-	}
-	b = readBuffers.Get().(*[readBuffer]byte)
-	n, err = c.nc.Read(b[:])
-	if err != nil {
-		readBuffers.Put(b)
-	}
-	return b, n, err
-}
+var (
+	errFinished = errors.New("nothing more to read")
+	errRelieved = errors.New("another goroutine reads")
+)
 
-var errFinished = errors.New("nothing more to read")
-
-// handle takes the events out of what was read.
+// handle handles what was read.
 func (c *conn) handle() error {
 	if c.discarding {
 		c.reader.Feed(nil)
-		return nil
 	}
-	corked := false
+	err := c.events()
+	if err != errRelieved && c.lent != nil {
+		readBuffers.Put(c.lent)
+		c.lent = nil
+	}
+	return err
+}
+
+// events takes the events out of what was read. What they cause leaves in one
+// write.
+func (c *conn) events() error {
+	var heard *Socket
 	defer func() {
-		if corked {
-			c.socket.endDelivery()
+		if heard != nil {
+			heard.Uncork()
 		}
 	}()
 	for {
@@ -244,9 +275,9 @@ func (c *conn) handle() error {
 		if !ok {
 			return nil
 		}
-		if c.joined && !corked {
-			c.socket.beginDelivery()
-			corked = true
+		if c.joined && heard == nil {
+			heard = c.socket
+			heard.heard()
 		}
 		if err := c.event(ev); err != nil {
 			return err
@@ -272,8 +303,37 @@ func (c *conn) event(ev frame.Event) error {
 	if !c.joined {
 		return c.candidatePacket(p)
 	}
-	c.socket.packet(p, ev.Owned)
+	return c.deliver(p, ev.Owned)
+}
+
+// deliver gives a packet to the session, and does the work that is left.
+func (c *conn) deliver(p wire.Packet, owned bool) error {
+	s := c.socket
+	s.delivery.Lock()
+	s.packet(p, owned)
+	w := s.takeWork()
+	s.delivery.Unlock()
+	if w == nil {
+		return nil
+	}
+	s.mu.Lock()
+	s.flushSoon()
+	s.mu.Unlock()
+	turn := c.turn.Add(1)
+	w.Work()
+	if !c.turn.CompareAndSwap(turn, turn+1) {
+		return errRelieved
+	}
 	return nil
+}
+
+// relieve starts another reader if the present one is at work. That one will
+// find out when it is done.
+func (c *conn) relieve() {
+	turn := c.turn.Load()
+	if turn%2 == 1 && c.turn.CompareAndSwap(turn, turn+1) {
+		c.server.crew.Work(c)
+	}
 }
 
 // control queues a control frame. It overtakes nothing.
@@ -370,13 +430,13 @@ func (c *conn) farewell(how ending, cause error) {
 	s.push(item{packet: &Packet{flat: frame.AppendClose(nil, code)}, plain: true})
 	s.mu.Unlock()
 	s.server.flushers.add(s)
-	s.server.parking.release(c, time.Now().Add(closeWait))
+	s.server.watch.release(c, time.Now().Add(closeWait))
 }
 
 // ended ends the session of a connection that cannot be read any more, and
 // cleans up after the reader.
 func (c *conn) ended(err error) {
-	c.server.parking.leave(c)
+	c.server.watch.leave(c)
 	c.reader.Release()
 	if c.joined {
 		c.socket.end(ReasonTransportClose, err, broken)

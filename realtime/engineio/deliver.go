@@ -17,20 +17,67 @@ type Receiver interface {
 	Closed(reason Reason, err error)
 }
 
-// beginDelivery begins a run of messages to the receiver. A peer that speaks
-// has its handlers: nothing need go ahead of what it is answered.
-func (s *Socket) beginDelivery() {
-	s.delivery.Lock()
+// Worker is work that a message has caused and that may take long.
+type Worker interface{ Work() }
+
+// task is a function as a Worker.
+type task func()
+
+func (t task) Work() { t() }
+
+// Work has w work when the call of Receiver.Message has returned that this is
+// called from, at most once. Over a WebSocket that is on the goroutine that
+// delivers messages, so that no other one has to be woken for work that is
+// soon done. If it is not done in a few milliseconds, or somebody calls Yield,
+// another goroutine goes on to deliver messages beside it. What is sent to the
+// socket meanwhile leaves as what is sent from within Message. It may also be
+// called by who accepts the session.
+func (s *Socket) Work(w Worker) { s.work = w }
+
+// takeWork returns what Receiver.Message has left to do; delivery is held.
+func (s *Socket) takeWork() Worker {
+	w := s.work
+	s.work = nil
+	return w
+}
+
+// handWork has another goroutine do what is left to do; delivery is held, or
+// nothing is delivered yet.
+func (s *Socket) handWork() {
+	if w := s.takeWork(); w != nil {
+		s.server.crew.Work(w)
+	}
+}
+
+// Yield is for those who send something and are about to wait for what the
+// peer makes of it: it is written though somebody works, and what comes next
+// is read.
+func (s *Socket) Yield() {
+	sc := takeScratch()
+	s.flush(sc)
+	sc.release()
+	s.relieve()
+}
+
+// relieve has messages delivered by another goroutine if the one that does is
+// at work.
+func (s *Socket) relieve() {
+	s.mu.Lock()
+	c := s.ws
+	s.mu.Unlock()
+	if c != nil {
+		c.relieve()
+	}
+}
+
+// heard notes that the peer speaks: it has its handlers, so that nothing need
+// go ahead of what it is answered. What it is answered is held back until
+// Uncork.
+func (s *Socket) heard() {
 	s.mu.Lock()
 	s.corks++
 	s.restUntil = 0
 	s.mu.Unlock()
-}
-
-// endDelivery ends a run of messages and writes what it caused.
-func (s *Socket) endDelivery() {
-	s.delivery.Unlock()
-	s.Uncork()
 }
 
 // packet handles one packet of the peer; delivery is held. It returns false if

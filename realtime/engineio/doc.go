@@ -23,14 +23,16 @@
 //
 // # The way of a packet in
 //
-// websocket.go makes a WebSocket of a request. From then on its reader (conn.go,
-// readLoop) waits until the connection is readable and only then takes a buffer
-// from a pool; internal/frame takes the bytes apart, wherever they were cut; wire
-// reads the packet; Socket.packet gives a message to the Receiver, a heartbeat to
-// heartbeat.go. A connection that has been silent for a while has no reader:
-// parking_linux.go starts one when something comes. A POST (polling.go,
-// servePost) is read whole, within limits of size and time, and goes the same way
-// from wire on.
+// websocket.go makes a WebSocket of a request. From then on it has neither
+// goroutine nor buffer while nothing comes. When something does,
+// watch_linux.go has a goroutine of the crew read it (conn.go, Work);
+// connections without a descriptor, as those of TLS, keep one that waits
+// (readLoop). internal/frame takes the bytes apart, wherever they were cut;
+// wire reads the packet; Socket.packet gives a message to the Receiver, a
+// heartbeat to heartbeat.go. What the Receiver leaves to Socket.Work is done by
+// the goroutine that reads; if it takes long, another one reads on (conn.go,
+// relieve). A POST (polling.go, servePost) is read whole, within limits of size
+// and time, and goes the same way from wire on.
 //
 // # The way of a packet out
 //
@@ -67,7 +69,7 @@
 //
 //   - Socket.mu is never held while something is written, while a Receiver or
 //     a hook is called, or while a lock of this package other than those of
-//     flushers, lateList, beats, parking or the crew is taken. Its order is
+//     flushers, lateList, beats, watch or the crew is taken. Its order is
 //     Socket.delivery, Socket.mu, then one of those.
 //   - Whoever sets Socket.writing is the only one to touch the connection's
 //     writing side until it clears it, and looks at the queue again before it
@@ -85,10 +87,13 @@
 //   - A socket leaves polling for a WebSocket, never back, and only in adopt.
 //     Until then everything, heartbeats included, is in the one queue, from
 //     which it goes out by the one transport or the other.
-//   - A parked connection owes nothing: no frame half read, no deadline
-//     running, no reader. Whoever closes it, or limits its time, goes by
-//     conn.close or parking.release, which start a reader again; its end is
-//     always the reader's to handle.
-//   - Nothing runs while nothing happens: flushers, drains, the watch of the
-//     parking and all timers end with their work. A server needs no Run.
+//   - At most one goroutine reads from a connection: conn.attention says
+//     whether one does, and conn.turn whether it still is the one that came
+//     back from a Worker. What comes while it reads is noted, so that it looks
+//     again. Its end is always the reader's to handle: whoever closes a
+//     connection, or limits its time, goes by conn.close or watch.release,
+//     which see to it that there is one.
+//   - Nothing runs while nothing happens: flushers, drains and all timers end
+//     with their work, the watch with the last connection. A server needs no
+//     Run.
 package engineio

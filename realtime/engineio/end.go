@@ -55,7 +55,7 @@ func (s *Socket) end(reason Reason, err error, how ending) {
 	if candidate != nil {
 		candidate.shut()
 	}
-	s.server.crew.Work(func() { s.finish(reason, err) })
+	s.server.crew.Work(task(func() { s.finish(reason, err) }))
 	if ws != nil {
 		ws.farewell(how, err)
 	} else {

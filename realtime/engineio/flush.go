@@ -78,6 +78,14 @@ func (s *Socket) rests() bool {
 	return true
 }
 
+// flushSoon lists the socket to be flushed, and whoever works for it to be
+// relieved, if that has not happened by itself; mu is held.
+func (s *Socket) flushSoon() {
+	if !s.late { // or the time would be asked for nothing
+		s.flushLate(s.server.now() + lateFlush)
+	}
+}
+
 // flushLate lists the socket to be flushed; mu is held.
 func (s *Socket) flushLate(at time.Duration) {
 	if !s.late {

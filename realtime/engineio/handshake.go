@@ -91,6 +91,7 @@ func (s *Server) open(socket *Socket) error {
 	socket.corks++
 	socket.mu.Unlock()
 	socket.receiver = s.accept(socket)
+	socket.handWork()
 	if socket.receiver == nil {
 		socket.receiver = nobody{}
 		socket.end(ReasonForcedClose, errNoReceiver, abrupt)

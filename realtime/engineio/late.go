@@ -16,8 +16,8 @@ const (
 )
 
 // lateList holds sockets whose output waits: for the handler that causes it to
-// return, but not for long, or for what has gone ahead. It has one timer, which
-// runs while somebody waits.
+// return, but not for long, or for what has gone ahead; and those whose next
+// messages wait for a Worker. It has one timer, which runs while somebody waits.
 type lateList struct {
 	mu      sync.Mutex // guards all following
 	sockets []lateSocket
@@ -55,6 +55,7 @@ func (l *lateList) flush() {
 		s.late = false
 		s.mu.Unlock()
 		s.flush(sc)
+		s.relieve()
 	}
 	sc.release()
 

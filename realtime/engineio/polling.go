@@ -390,8 +390,10 @@ func (s *Socket) payload(data []byte, binary bool) error {
 	case s.version == wire.V3:
 		packets = wire.Payload3(data)
 	}
-	s.beginDelivery()
-	defer s.endDelivery()
+	s.heard()
+	defer s.Uncork()
+	s.delivery.Lock()
+	defer s.delivery.Unlock()
 	for p, err := range packets {
 		if err != nil {
 			return err
@@ -399,6 +401,7 @@ func (s *Socket) payload(data []byte, binary bool) error {
 		if !s.packet(p, p.Binary && !binary) {
 			return nil
 		}
+		s.handWork()
 	}
 	return nil
 }

@@ -11,20 +11,18 @@ import (
 )
 
 // rawConn reads and writes a connection's descriptor without waiting where
-// Go's own methods would, and without a buffer while waiting where they would
-// need one. Its zero value is of no use.
+// Go's own methods would. Its zero value is of no use.
 type rawConn struct {
 	mu sync.Mutex // held while the descriptor is written to or shut; guards fd
 	fd int        // -1 when shut
 
-	rc syscall.RawConn // for reading, as it knows how to wait
+	rc syscall.RawConn // for reading, which keeps the descriptor from being closed meanwhile
 
 	// Of the reader:
-	onIn   func(uintptr) bool
-	buf    *[readBuffer]byte
-	n      int
-	errno  syscall.Errno
-	nowait bool
+	onIn  func(uintptr) bool
+	p     []byte
+	n     int
+	errno syscall.Errno
 }
 
 // init makes c that of nc, if nc has a descriptor of its own. TLS and in-memory
@@ -58,50 +56,33 @@ func (c *rawConn) shut() {
 	c.mu.Unlock()
 }
 
-// errNothing is returned by readNow when reading would mean waiting.
+// errNothing is returned by read when there is nothing to read.
 var errNothing error = syscall.EAGAIN
 
-// readNow is read without waiting: it returns errNothing instead.
-func (c *rawConn) readNow() (*[readBuffer]byte, int, error) {
-	c.nowait = true
-	defer func() { c.nowait = false }()
-	return c.read()
+// read makes one attempt to read into p.
+func (c *rawConn) read(p []byte) (int, error) {
+	c.p = p
+	err := c.rc.Read(c.onIn)
+	c.p = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case c.errno != 0:
+		return 0, c.errno
+	case c.n == 0:
+		return 0, io.EOF
+	}
+	return c.n, nil
 }
 
-// read waits until there is something to read and only then takes a buffer.
-func (c *rawConn) read() (*[readBuffer]byte, int, error) {
-	if err := c.rc.Read(c.onIn); err != nil {
-		return nil, 0, err
-	}
-	b, n, errno := c.buf, c.n, c.errno
-	c.buf = nil
-	if errno == 0 && n > 0 {
-		return b, n, nil
-	}
-	if b != nil {
-		readBuffers.Put(b)
-	}
-	if errno != 0 {
-		return nil, 0, errno
-	}
-	return nil, 0, io.EOF
-}
-
-// tryRead is called by rc.Read each time the descriptor may be readable.
+// tryRead is called by rc.Read, and says that it need not be called again.
 func (c *rawConn) tryRead(fd uintptr) bool {
-	b := readBuffers.Get().(*[readBuffer]byte)
 	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(b)), readBuffer)
-		switch errno {
-		case syscall.EINTR:
-			continue
-		case syscall.EAGAIN:
-			readBuffers.Put(b)
-			c.n, c.errno = 0, errno
-			return c.nowait
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(c.p))), uintptr(len(c.p)))
+		if errno != syscall.EINTR {
+			c.n, c.errno = int(n), errno
+			return true
 		}
-		c.buf, c.n, c.errno = b, int(n), errno
-		return true
 	}
 }
 

@@ -21,7 +21,6 @@ func (*rawConn) init(net.Conn) {}
 func (*rawConn) usable() bool  { return false }
 func (*rawConn) shut()         {}
 
-func (*rawConn) read() (*[readBuffer]byte, int, error)    { panic(unusable) }
-func (*rawConn) readNow() (*[readBuffer]byte, int, error) { panic(unusable) }
-func (*rawConn) write([]byte) (int, error)                { panic(unusable) }
-func (*rawConn) writev(*iovecs, [][]byte) (int, error)    { panic(unusable) }
+func (*rawConn) read([]byte) (int, error)              { panic(unusable) }
+func (*rawConn) write([]byte) (int, error)             { panic(unusable) }
+func (*rawConn) writev(*iovecs, [][]byte) (int, error) { panic(unusable) }

@@ -89,9 +89,7 @@ func (s *Socket) schedule() bool {
 		return false
 	}
 	if s.corks > 0 {
-		if !s.late { // or the time would be asked for nothing
-			s.flushLate(s.server.now() + lateFlush)
-		}
+		s.flushSoon()
 		return false
 	}
 	if s.rests() {

@@ -24,11 +24,11 @@ type Server struct {
 	writeTimeout time.Duration // how long one write may make no progress
 
 	start    time.Time
-	crew     *crew.Crew[func()] // reads, and says farewell
+	crew     *crew.Crew[Worker] // reads, and says farewell
 	flushers flushers
 	late     lateList
 	beats    *beats
-	parking  *parking
+	watch    *watch
 
 	mu       sync.Mutex // guards all following
 	sessions map[string]*Socket
@@ -46,11 +46,11 @@ func NewServer(o Options, accept func(*Socket) Receiver) *Server {
 		o:        o.withDefaults(),
 		accept:   accept,
 		start:    time.Now(),
-		crew:     crew.New(func(work func()) { work() }),
+		crew:     crew.New(func(w Worker) { w.Work() }),
 		sessions: make(map[string]*Socket),
 	}
 	s.writeTimeout = s.o.PingInterval + s.o.PingTimeout
-	s.parking = newParking(s)
+	s.watch = newWatch(s)
 	s.beats = newBeats(s)
 	return s
 }

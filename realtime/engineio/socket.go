@@ -49,6 +49,7 @@ type Socket struct {
 	// delivery is held while messages are given to the receiver. It is taken
 	// before mu.
 	delivery sync.Mutex
+	work     Worker // guarded by delivery: what the message has left to do
 
 	beat beat // guarded by server.beats.mu
 }

@@ -138,7 +138,6 @@ func (s *Socket) adopt(c *conn) error {
 	s.ws, s.candidate, s.probed = c, nil, false
 	c.joined = true
 	s.refusePoll(CodeBadRequest, "TRANSPORT_MISMATCH")
-	s.server.parking.enter(c)
 	ended := s.state == closing
 	if ended {
 		s.takeBack(closePacket) // a WebSocket says it by a frame

@@ -149,7 +149,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, socket *S
 	socket.ws = c
 	// On another goroutine, so that net/http can give back its buffers and its
 	// stack need not grow.
-	s.crew.Work(c.begin)
+	s.crew.Work(task(c.begin))
 	return nil
 }
 
@@ -165,7 +165,6 @@ func (c *conn) begin() {
 	sc := takeScratch()
 	c.socket.flush(sc)
 	sc.release()
-	s.parking.enter(c)
 	c.readLoop()
 }
 
