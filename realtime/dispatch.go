@@ -278,5 +278,5 @@ func (s *Socket) report(what string, err error, more ...slog.Attr) {
 	if p, ok := errors.AsType[*panicked](err); ok {
 		attrs = append(attrs, slog.String("stack", string(p.stack)))
 	}
-	s.server().o.Logger.LogAttrs(s.Context(), levelOf(err), what, attrs...)
+	s.server().o.Logger.LogAttrs(s.Context(), s.levelOf(err), what, attrs...)
 }

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 
@@ -72,12 +73,14 @@ func Refuse(message string, data any) error { return &Refusal{message, data} }
 const internalError = "internal error"
 
 // levelOf is the level at which the error of a handler or a middleware is
-// logged: what the client was not told is told here.
-func levelOf(err error) slog.Level {
-	if told(err).Message == internalError {
-		return slog.LevelError
+// logged: what the client was not told is told here, unless it is only that the
+// client has gone meanwhile.
+func (s *Socket) levelOf(err error) slog.Level {
+	gone := s.state.Load() == ended && (errors.Is(err, ErrDisconnected) || errors.Is(err, context.Canceled))
+	if gone || told(err).Message != internalError {
+		return slog.LevelDebug
 	}
-	return slog.LevelDebug
+	return slog.LevelError
 }
 
 // told is what a client may know of an error.

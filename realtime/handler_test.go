@@ -156,13 +156,8 @@ func TestZeroOperators(t *testing.T) {
 
 // rulePanicsAreLoggedOnce, with the stack.
 func rulePanicsAreLoggedOnce(t *testing.T, w world) {
-	var mu sync.Mutex
-	var log strings.Builder
-	io := realtime.New(realtime.Options{Logger: slog.New(slog.NewTextHandler(writer(func(p []byte) {
-		mu.Lock()
-		defer mu.Unlock()
-		log.Write(p)
-	}), nil))})
+	log := new(logbook)
+	io := realtime.New(realtime.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	realtime.On0(io, "x", func(context.Context, *realtime.Socket) error { panic("in a handler") })
 	io.Of("/use").Use(func(*realtime.Socket) error { panic("in a middleware") })
 	io.Of("/connect").OnConnect(func(*realtime.Socket) { panic("in OnConnect") })
@@ -182,8 +177,6 @@ func rulePanicsAreLoggedOnce(t *testing.T, w world) {
 	if err := io.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	mu.Lock()
-	defer mu.Unlock()
 	for _, where := range []string{"a handler", "a middleware", "OnConnect", "OnDisconnect"} {
 		if n := strings.Count(log.String(), "panic: in "+where+`"`); n != 1 {
 			t.Errorf("the panic in %s is logged %d times", where, n)
@@ -194,9 +187,58 @@ func rulePanicsAreLoggedOnce(t *testing.T, w world) {
 	}
 }
 
-type writer func([]byte)
+// ruleGoneIsNoFault: that a client has left is no error of a handler.
+func ruleGoneIsNoFault(t *testing.T, w world) {
+	log := new(logbook)
+	io := realtime.New(realtime.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	started := make(chan bool)
+	realtime.On0(io, "emit", func(ctx context.Context, s *realtime.Socket) error {
+		started <- true
+		<-ctx.Done()
+		return s.Emit("late")
+	})
+	realtime.On0(io, "wait", func(ctx context.Context, s *realtime.Socket) error {
+		started <- true
+		<-ctx.Done()
+		return fmt.Errorf("waiting: %w", ctx.Err())
+	})
+	realtime.On0(io, "fail", func(ctx context.Context, s *realtime.Socket) error {
+		started <- true
+		<-ctx.Done()
+		return errors.New("a fault")
+	})
+	url := serve(t, io)
+	for _, event := range []string{"emit", "wait", "fail"} {
+		c := w.dial(t, url).connect()
+		c.say(`42["` + event + `"]`)
+		<-started
+		c.end()
+	}
+	if err := io.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if text := log.String(); strings.Count(text, "event failed") != 1 || !strings.Contains(text, "a fault") {
+		t.Errorf("logged: %s", text)
+	}
+}
 
-func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
+// logbook keeps what is logged.
+type logbook struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
 
 // ruleEndOnTheWayIn: who has not seen a socket come does not see it go.
 func ruleEndOnTheWayIn(t *testing.T, w world) {

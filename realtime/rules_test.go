@@ -41,6 +41,7 @@ func TestRules(t *testing.T) {
 		"outgoing of one socket":                  ruleOutgoingOfOneSocket,
 		"disconnect all":                          ruleDisconnectAll,
 		"end on the way in":                       ruleEndOnTheWayIn,
+		"gone is no fault":                        ruleGoneIsNoFault,
 		"panics are logged once":                  rulePanicsAreLoggedOnce,
 		"takeover":                                ruleTakeover,
 		"session outlives a failed return":        ruleSessionOutlivesAFailedReturn,
