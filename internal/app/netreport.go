@@ -44,6 +44,8 @@ func (a *App) followReport(ctx context.Context) error {
 func (a *App) reportNetwork(report netcfg.Report, err error) {
 	const id = "net"
 	switch {
+	case errors.Is(err, control.ErrUnreachable) && a.cfg().Net.Mode == string(netcfg.ModeObserve):
+		a.health.Clear(id) // nobody has to
 	case errors.Is(err, control.ErrUnreachable):
 		a.health.Set(health.Condition{
 			ID: id, Code: health.NetNoDaemon, Severity: health.Warning, Hint: "systemctl start appliance-net",
