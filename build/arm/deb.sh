@@ -16,6 +16,7 @@ files() { # tree target
   install -D -m 644 -t "$1/usr/share/polkit-1/rules.d" systemd/polkit/60-appliance.rules
   install -D -m 644 -t "$1/usr/lib/sysctl.d" systemd/sysctl.d/60-appliance.conf
   install -D -m 644 build/arm/deb/appliance.toml "$1/etc/appliance/appliance.toml"
+  install -d "$1/etc/appliance/appliance.d"
   install -D -m 644 build/arm/deb/copyright "$1/usr/share/doc/appliance/copyright"
   install -D -m 644 build/arm/deb/lintian-overrides "$1/usr/share/lintian/overrides/appliance"
   gzip -9n < "$dist/NOTICES" > "$1/usr/share/doc/appliance/NOTICES.gz"

@@ -17,10 +17,12 @@ if [ ! -e "$root/.complete" ]; then
   mkdir -p "$cache"
   rm -rf "$cache"/trixie-*
   mmdebstrap --quiet --mode=root --variant=minbase --skip=output/mknod \
-    --include=systemd,systemd-sysv,dbus,libnss-resolve,systemd-resolved,iproute2,curl,procps,dnsmasq-base,libcap2-bin \
+    --include=systemd,systemd-sysv,dbus,libnss-resolve,systemd-resolved,iproute2,curl,procps,dnsmasq-base,libcap2-bin,network-manager,polkitd \
     --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Retries "4"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     trixie "$root" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >&2
+  # It would take every machine's interface.
+  ln -s /dev/null "$root/etc/systemd/system/NetworkManager.service"
   # The test's script is the machine's only task; its exit code is the machine's.
   cat > "$root/etc/systemd/system/script.service" <<'UNIT'
 [Unit]

@@ -39,20 +39,35 @@ func TestService(t *testing.T) {
 // TestLAN has the appliance configure its machine by DHCP, in its two units,
 // and a second machine, with systemd's resolver, find and use it by its name.
 func TestLAN(t *testing.T) {
-	need.Root(t)
-	need.Command(t, "dnsmasq")
-	hub, server, desktop := netnstest.New(t), netnstest.New(t), netnstest.New(t)
-	netnstest.Veth(t, hub, "port1", server, "eth0")
-	netnstest.Veth(t, hub, "port2", desktop, "eth0")
-	hub.Bridge("br0", "port1", "port2")
-	hub.Addr("br0", "10.86.0.1/24")
+	server, desktop := lan(t)
 	desktop.Addr("eth0", "10.86.0.9/24")
-	hub.Daemon("dnsmasq", "-k", "-C", "/dev/null", "--user=root", "--interface=br0", "--bind-interfaces", "--no-resolv", "--no-hosts",
-		"--domain=lan", "--dhcp-range=10.86.0.50,10.86.0.99,2m", "--dhcp-leasefile="+filepath.Join(t.TempDir(), "leases"))
 	a := powerOn(t, machine{name: "server", script: "server.sh", on: server})
 	b := powerOn(t, machine{name: "desktop", script: "desktop.sh", on: desktop})
 	b.wait(t)
 	a.wait(t)
+}
+
+// TestHandover has NetworkManager configure the interface, then the appliance,
+// then NetworkManager again, by the words of docs/installing.md.
+func TestHandover(t *testing.T) {
+	server, _ := lan(t)
+	boot(t, machine{name: "raspberry", script: "handover.sh", on: server})
+}
+
+// lan makes two networks with an eth0 each, behind one switch with a DHCP and
+// name server.
+func lan(t *testing.T) (first, second *netnstest.NS) {
+	t.Helper()
+	need.Root(t)
+	need.Command(t, "dnsmasq")
+	hub, first, second := netnstest.New(t), netnstest.New(t), netnstest.New(t)
+	netnstest.Veth(t, hub, "port1", first, "eth0")
+	netnstest.Veth(t, hub, "port2", second, "eth0")
+	hub.Bridge("br0", "port1", "port2")
+	hub.Addr("br0", "10.86.0.1/24")
+	hub.Daemon("dnsmasq", "-k", "-C", "/dev/null", "--user=root", "--interface=br0", "--bind-interfaces", "--no-resolv", "--no-hosts",
+		"--domain=lan", "--dhcp-range=10.86.0.50,10.86.0.99,2m", "--dhcp-leasefile="+filepath.Join(t.TempDir(), "leases"))
+	return first, second
 }
 
 // TestUnitsOnThisSystem has the systemd of this machine read the units: it is

@@ -51,7 +51,7 @@ install_files() {
   install -D -m 644 systemd/tmpfiles.d/appliance.conf /etc/tmpfiles.d/appliance.conf
   install -D -m 644 systemd/sysctl.d/60-appliance.conf /etc/sysctl.d/60-appliance.conf
   install -D -m 644 systemd/polkit/60-appliance.rules /etc/polkit-1/rules.d/60-appliance.rules
-  mkdir -p /etc/appliance
+  mkdir -p /etc/appliance/appliance.d
   [ -e /etc/appliance/appliance.toml ] || /usr/bin/appliance config default > /etc/appliance/appliance.toml
 }
 

@@ -29,5 +29,5 @@ expect "nothing serves" bash -c '! curl -s -m 1 http://127.0.0.1/healthz'
 is "the resolver file" "$(readlink /etc/resolv.conf)" ""
 is "the kernel's answers to ARP" "$(sysctl -n net.ipv4.conf.all.arp_ignore)" 0
 left=$(find / -xdev -name '*appliance*' -not -path '/proc/*' -not -path '/sys/*' -not -path '/test/*' -not -path '/tmp/*' -not -path '/var/lib/appliance/*' 2>/dev/null | sort | xargs)
-is "what is left" "$left" "/etc/appliance /etc/appliance/appliance.toml /var/lib/appliance"
+is "what is left" "$left" "/etc/appliance /etc/appliance/appliance.d /etc/appliance/appliance.toml /var/lib/appliance"
 passed
