@@ -260,10 +260,18 @@ func TestAnUpdateThatWasTakenBackIsTold(t *testing.T) {
 	if got := a.health.Conditions(); len(got) > 0 {
 		t.Errorf("without an update: %+v", got)
 	}
-	kept := `{"current":"a","slots":{},"last":{"version":"1.2","time":"2026-01-02T03:04:05Z","error":"no answer","rolled_back":true}}`
-	if err := os.WriteFile(filepath.Join(dir, "slots.json"), []byte(kept), 0o644); err != nil {
-		t.Fatal(err)
+	const last = `"slots":{},"last":{"version":"1.2","time":"2026-01-02T03:04:05Z","error":"no answer","rolled_back":true}}`
+	keep := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "slots.json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
+	keep(`{"current":"a","trial":"b",` + last)
+	a.warnOfUpdate(slots)
+	if got := a.health.Conditions(); len(got) > 0 {
+		t.Errorf("on trial itself: %+v", got)
+	}
+	keep(`{"current":"a",` + last)
 	a.warnOfUpdate(slots)
 	got := a.health.Conditions()
 	if len(got) != 1 || got[0].Code != health.UpdateUndone || !strings.Contains(got[0].Text, "1.2") || !strings.Contains(got[0].Text, "no answer") {

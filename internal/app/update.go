@@ -59,10 +59,12 @@ func (a *App) TakeUpdate(r io.Reader) (version string, err error) {
 	return manifest.Version, nil
 }
 
-// warnOfUpdate tells that a new version was taken back.
+// warnOfUpdate tells that a new version was taken back. While this one is on
+// trial itself, what became of the last is past: either it stays, or it is
+// stopped.
 func (a *App) warnOfUpdate(slots update.Slots) {
-	last, _, err := slots.Last()
-	if err != nil || last == nil || !last.RolledBack {
+	last, trying, err := slots.Last()
+	if err != nil || trying || last == nil || !last.RolledBack {
 		return
 	}
 	a.health.Set(health.Condition{

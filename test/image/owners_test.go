@@ -16,7 +16,7 @@ func TestOwners(t *testing.T) {
 		c := flash(t, 0)
 		c.put("appliance.toml", "[setup]\nadmin_password = 'correct horse'\n")
 		l := newLAN(t)
-		m := l.start(c, virt, "root=/dev/vda2", "-nic", "user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:8022-:80")
+		m := l.start(c, virt, "root=/dev/vda2", "-netdev", "user,id=n,hostfwd=tcp:127.0.0.1:8022-:80", "-device", "virtio-net-device,netdev=n")
 		const url = "http://127.0.0.1:8022"
 		l.within(5*time.Minute, "curl -fsS -m 4 "+url+"/readyz", `"ready": true`)
 		l.within(10*time.Second, "curl -fsS -m 4 "+url+"/api/v1/status", "0 MiB of room behind the system")
@@ -31,7 +31,7 @@ func TestOwners(t *testing.T) {
 		c := flash(t, 2<<30)
 		c.put("appliance.toml", "")
 		l := newLAN(t)
-		m := l.start(c, virt, "", "-netdev", tap, "-device", virt.nic+",netdev=n,mac="+cardMAC, "-nic", "user,model=virtio-net-pci")
+		m := l.start(c, virt, "", "-netdev", tap, "-device", virt.nic+",netdev=n,mac="+cardMAC, "-netdev", "user,id=m", "-device", "virtio-net-device,netdev=m")
 		defer m.powerOff()
 		l.within(5*time.Minute, "curl -fsS -m 4 http://"+cardAddress+"/readyz", `"ready": true`)
 		l.within(20*time.Second, "curl -fsS -m 4 http://server22.local/api/v1/status", `"conditions": []`)
