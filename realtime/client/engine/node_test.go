@@ -40,7 +40,8 @@ func (in inbox) Message(m engine.Message) error {
 type running struct {
 	*engine.Conn
 	inbox inbox
-	ended chan error
+	ended chan struct{}
+	err   error // why, when it has ended
 	abort context.CancelFunc
 }
 
@@ -51,8 +52,11 @@ func run(t *testing.T, url string, o engine.Options) *running {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{Conn: c, inbox: make(inbox, 1000), ended: make(chan error, 1), abort: cancel}
-	go func() { r.ended <- c.Run(ctx, r.inbox); close(r.ended) }()
+	r := &running{Conn: c, inbox: make(inbox, 1000), ended: make(chan struct{}), abort: cancel}
+	go func() {
+		defer close(r.ended)
+		r.err = c.Run(ctx, r.inbox)
+	}()
 	t.Cleanup(func() { cancel(); <-r.ended })
 	return r
 }
@@ -69,8 +73,11 @@ func (r *running) next(t *testing.T) engine.Message {
 	select {
 	case m := <-r.inbox:
 		return m
-	case err := <-r.ended:
-		t.Fatalf("connection ended: %v", err)
+	case <-r.ended:
+		if len(r.inbox) > 0 { // it came before the end
+			return <-r.inbox
+		}
+		t.Fatalf("connection ended: %v", r.err)
 	case <-time.After(20 * time.Second):
 		t.Fatal("no message in 20 s")
 	}
@@ -80,8 +87,8 @@ func (r *running) next(t *testing.T) engine.Message {
 func (r *running) end(t *testing.T) error {
 	t.Helper()
 	select {
-	case err := <-r.ended:
-		return err
+	case <-r.ended:
+		return r.err
 	case <-time.After(20 * time.Second):
 		t.Fatal("connection did not end in 20 s")
 	}
