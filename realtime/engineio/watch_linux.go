@@ -138,12 +138,16 @@ func (w *watch) vacate(c *conn) {
 	}
 }
 
+// edgeTriggered is EPOLLET, whose sign in package syscall depends on the
+// processor.
+const edgeTriggered = 1 << 31
+
 // add puts the connection's descriptor into the set. What has come already
 // counts. It leaves the set when it is closed.
 func (w *watch) add(c *conn) error {
 	slot := c.slot - 1
 	ev := syscall.EpollEvent{
-		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | -syscall.EPOLLET,
+		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | edgeTriggered,
 		Fd:     slot, Pad: int32(w.rounds[slot]),
 	}
 	var failed error

@@ -20,8 +20,8 @@ func TestOwners(t *testing.T) {
 		const url = "http://127.0.0.1:8022"
 		l.within(5*time.Minute, "curl -fsS -m 4 "+url+"/readyz", `"ready": true`)
 		l.within(10*time.Second, "curl -fsS -m 4 "+url+"/api/v1/status", "0 MiB of room behind the system")
-		l.run("curl -fsS -m 4 -d '{\"password\":\"correct horse\"}' "+url+"/api/v1/admin/login")
-		l.run("curl -fsS -m 4 -X PUT -d 21.5 "+url+"/api/v1/topics/a")
+		l.run("curl -fsS -m 4 -d '{\"password\":\"correct horse\"}' " + url + "/api/v1/admin/login")
+		l.run("curl -fsS -m 4 -X PUT -d 21.5 " + url + "/api/v1/topics/a")
 		m.powerOff()
 		if left := c.holds("appliance.toml"); !strings.Contains(left, "correct horse") {
 			t.Errorf("what was not kept has left the card:\n%s", left)
