@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,10 @@ const Size = 256 << 10
 
 // linger is how long an ordinary event may wait for company.
 const linger = 30 * time.Second
+
+// maxCrashes is how many starts that no stop follows are news. What crashes
+// forever would fill the box with its starts, and push out what led to it.
+const maxCrashes = 20
 
 // maxPending bounds the events that wait, in bytes: what a storm brings beyond
 // that is counted, not kept.
@@ -52,9 +57,10 @@ type Event struct {
 
 // Box is open for writing. Safe for concurrent use.
 type Box struct {
-	dir  string
-	boot string
-	log  *slog.Logger
+	dir     string
+	boot    string
+	log     *slog.Logger
+	crashes int // starts of this boot in a row, so far, that no stop followed
 
 	mu      sync.Mutex // guards all following fields
 	file    *os.File
@@ -76,6 +82,7 @@ func Open(dir string, log *slog.Logger) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.crashes = b.crashesInARow(events)
 	if err := b.openNewer(); err != nil {
 		return nil, err
 	}
@@ -103,15 +110,28 @@ func lastRun(events []Event) *Event {
 	return nil
 }
 
+func (b *Box) crashesInARow(events []Event) (n int) {
+	for _, e := range slices.Backward(events) {
+		switch {
+		case e.Kind == KindStop, e.Boot != b.boot:
+			return n
+		case e.Kind == KindStart:
+			n++
+		}
+	}
+	return n
+}
+
 // Record keeps an event. It never blocks on the disk, except for a start and
-// a stop, which are durable when it returns.
+// a stop, which are durable when it returns; after many crashes in a row a
+// start waits like any other event, and is kept if the run lasts.
 func (b *Box) Record(kind, text string, more map[string]string) {
 	line, err := json.Marshal(Event{Time: time.Now(), Boot: b.boot, Kind: kind, Text: text, More: more})
 	if err != nil {
 		b.log.Error("black box: an event that is no JSON", "kind", kind, "err", err)
 		return
 	}
-	urgent := kind == KindStart || kind == KindStop
+	urgent := kind == KindStop || kind == KindStart && b.crashes < maxCrashes
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !urgent && b.pending.Len()+len(line) > maxPending {

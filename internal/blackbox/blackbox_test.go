@@ -109,6 +109,45 @@ func TestAnUncleanEndIsFound(t *testing.T) {
 	}
 }
 
+// What crashes at each start, for hours, does not push out what led to it; and
+// the run that lasts at last is told.
+func TestACrashLoopDoesNotFillTheBox(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, dir)
+		b.Record("network", "the cause", nil)
+		for range 1000 {
+			b.Record(KindStart, strings.Repeat("x", 100), nil)
+			b.file.Close()
+			b = open(t, dir)
+		}
+		events, err := Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if events[0].Text != "the cause" || len(events) > 3*maxCrashes {
+			t.Errorf("%d events, the first is %+v", len(events), events[0])
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		b.Record(KindStart, "at last", nil)
+		go func() { done <- b.Run(ctx) }()
+		time.Sleep(2 * linger)
+		synctest.Wait()
+		events, err = Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last := events[len(events)-1]; last.Text != "at last" {
+			t.Errorf("the last event is %+v", last)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestTheBoxIsBoundedAndKeepsTheNewest(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, dir)
