@@ -24,7 +24,8 @@ type Recovery struct {
 	// Log returns where the namespace keeps packets and sessions; nil means
 	// in memory. With a log that outlives the process, clients recover after
 	// a restart too. A log that is an io.Closer is closed when the namespace
-	// goes or the server has shut down.
+	// goes or the server has shut down. The name is the client's, where a
+	// Parent makes the namespace.
 	Log func(namespace string) (recovery.Log, error)
 	// AskMiddlewares lets the middlewares decide about sockets that recover,
 	// as about others.
