@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"server22.local/appliance/realtime"
+	"server22.local/appliance/realtime/engineio"
 )
 
 // plainClient speaks to a namespace without any library.
@@ -129,7 +130,7 @@ func TestPlainSubprotocol(t *testing.T) {
 
 // TestPlainVolatile: what is being written is in the way, too.
 func TestPlainVolatile(t *testing.T) {
-	io := realtime.New(realtime.Options{})
+	io := realtime.New(realtime.Options{Engine: engineio.Options{Queue: engineio.Queue{Bytes: 1 << 30}}})
 	sockets := make(chan *realtime.Socket, 1)
 	io.OnConnect(func(s *realtime.Socket) { sockets <- s })
 	srv := httptest.NewServer(io.Plain("/"))
