@@ -12,9 +12,12 @@ import (
 )
 
 const (
-	// readBuffer is the size of the pooled buffers that connections are read
-	// into. None is held while a connection is silent.
-	readBuffer = 4 << 10
+	// readBuffer is the size of the buffers that connections are read into, a
+	// few for all: whatever has come is taken in one system call, messages of
+	// 64 KB with what goes with them included.
+	readBuffer = 128 << 10
+	// waitBuffer is the same for those that hold a buffer while they wait.
+	waitBuffer = 4 << 10
 	// closeWait is how long the peer may take to answer a close frame.
 	closeWait = 5 * time.Second
 	// flatWrite is the size up to which queued frames are gathered in one
@@ -35,9 +38,9 @@ type conn struct {
 	socket     *Socket
 	joined     bool // the session uses this connection; before, it is a candidate
 	reader     frame.Reader
-	early      []byte            // came with the handshake's request
-	lent       *[readBuffer]byte // what reader takes apart; from readBuffers
-	discarding bool              // see discard
+	early      []byte  // came with the handshake's request
+	lent       *[]byte // what reader takes apart; from a pool
+	discarding bool    // see discard
 
 	// turn is odd while the reading goroutine runs a Worker. Who makes it even
 	// is the reading goroutine from then on.
@@ -176,7 +179,7 @@ func (c *conn) readReady() error {
 		}
 	}
 	for {
-		more, err := c.readSome(c.raw.read)
+		more, err := c.readSome(c.raw.read, &readBuffers)
 		if err == errNothing {
 			return nil
 		}
@@ -192,7 +195,7 @@ func (c *conn) readLoop() {
 		c.reader.Feed(c.early)
 		c.early = nil
 	}
-	for err := c.handle(); ; _, err = c.readSome(c.nc.Read) {
+	for err := c.handle(); ; _, err = c.readSome(c.nc.Read, &waitBuffers) {
 		if err == nil && c.joined && c.server.watch.enter(c) || err == errRelieved {
 			return // c belongs to another goroutine now
 		}
@@ -205,7 +208,7 @@ func (c *conn) readLoop() {
 
 // readSome reads by read, once, and handles what the bytes complete. There may
 // be more if they took all the space there was.
-func (c *conn) readSome(read func([]byte) (int, error)) (more bool, err error) {
+func (c *conn) readSome(read func([]byte) (int, error), buffers *sync.Pool) (more bool, err error) {
 	if direct := c.reader.Direct(); direct != nil && !c.discarding {
 		n, err := read(direct)
 		if err != nil {
@@ -214,15 +217,37 @@ func (c *conn) readSome(read func([]byte) (int, error)) (more bool, err error) {
 		c.reader.Filled(n)
 		return n == len(direct), c.handle()
 	}
-	b := readBuffers.Get().(*[readBuffer]byte)
-	n, err := read(b[:])
+	b := buffers.Get().(*[]byte)
+	n, err := read(*b)
 	if err != nil {
-		readBuffers.Put(b)
+		buffers.Put(b)
 		return false, err
 	}
 	c.lent = b
-	c.reader.Feed(b[:n])
-	return n == len(b), c.handle()
+	c.reader.Feed((*b)[:n])
+	return n == len(*b), c.handle()
+}
+
+var (
+	readBuffers = sync.Pool{New: func() any { return newBuffer(readBuffer) }}
+	waitBuffers = sync.Pool{New: func() any { return newBuffer(waitBuffer) }}
+)
+
+func newBuffer(size int) *[]byte {
+	b := make([]byte, size)
+	return &b
+}
+
+// giveBack returns the buffer that was read into.
+func (c *conn) giveBack() {
+	switch {
+	case c.lent == nil:
+	case len(*c.lent) == readBuffer:
+		readBuffers.Put(c.lent)
+	default:
+		waitBuffers.Put(c.lent)
+	}
+	c.lent = nil
 }
 
 // shut closes the connection; whoever reads from it notices, unless it is
@@ -238,8 +263,6 @@ func (c *conn) close() {
 	c.server.watch.release(c, time.Time{})
 }
 
-var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
-
 var (
 	errFinished = errors.New("nothing more to read")
 	errRelieved = errors.New("another goroutine reads")
@@ -251,9 +274,8 @@ func (c *conn) handle() error {
 		c.reader.Feed(nil)
 	}
 	err := c.events()
-	if err != errRelieved && c.lent != nil {
-		readBuffers.Put(c.lent)
-		c.lent = nil
+	if err != errRelieved {
+		c.giveBack()
 	}
 	return err
 }
@@ -315,6 +337,9 @@ func (c *conn) deliver(p wire.Packet, owned bool) error {
 	s.delivery.Unlock()
 	if w == nil {
 		return nil
+	}
+	if c.reader.Empty() {
+		c.giveBack() // work may take long
 	}
 	s.mu.Lock()
 	s.flushSoon()

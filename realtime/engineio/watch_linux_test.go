@@ -126,7 +126,7 @@ func TestLongMessages(t *testing.T) {
 	all := newSessions(t, echo)
 	b := overTCP(t, Options{}, all.accept)
 	c := b.connect(WebSocket)
-	for _, size := range []int{readBuffer - 8, readBuffer, 2*readBuffer - 9, 64 << 10, 200_000} {
+	for _, size := range []int{4 << 10, 64 << 10, readBuffer - 14, readBuffer, 2*readBuffer - 14, 3 * readBuffer} {
 		for d := range 4 {
 			data := make([]byte, size-d)
 			c.send(wire.Packet{Type: wire.Message, Binary: true, Data: data})

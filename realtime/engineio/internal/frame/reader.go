@@ -74,10 +74,8 @@ func (r *Reader) Filled(n int) {
 	r.left -= n
 }
 
-// Idle says that nothing is half read.
-func (r *Reader) Idle() bool {
-	return !r.inFrame && r.have == 0 && r.messageOp == 0 && len(r.in) == 0
-}
+// Empty says that nothing is left of what was fed.
+func (r *Reader) Empty() bool { return len(r.in) == 0 }
 
 // Release gives back the memory of a message that will not be completed.
 func (r *Reader) Release() {
