@@ -53,23 +53,23 @@ func (s *Socket) admit(c *conn) bool {
 	return true
 }
 
-// expire closes a candidate that has not taken over in time.
+// expire closes a candidate that has not taken over in time. Who sees the end
+// of it may try again at once.
 func (s *Socket) expire(c *conn) {
-	s.mu.Lock()
-	late := s.candidate == c
-	s.mu.Unlock()
-	if late {
+	if s.dropCandidate(c) {
 		c.shut()
 	}
 }
 
-// dropCandidate goes on polling.
-func (s *Socket) dropCandidate(c *conn) {
+// dropCandidate goes on polling, and reports whether c had still to take over.
+func (s *Socket) dropCandidate(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.candidate == c {
-		s.candidate, s.probed = nil, false
+	if s.candidate != c {
+		return false
 	}
+	s.candidate, s.probed = nil, false
+	return true
 }
 
 // candidatePacket handles a packet on a connection that wants to take over.
