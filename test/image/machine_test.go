@@ -123,10 +123,13 @@ type machine struct {
 	monitor string
 }
 
+// tap is the LAN's end of a cable, for QEMU.
+const tap = "tap,id=n,ifname=tap0,script=no,downscript=no"
+
 // powerOn starts a computer with the card, on the LAN's cable.
 func (l *lan) powerOn(c *card, b board) *machine {
 	l.t.Helper()
-	return l.start(c, b, "root=LABEL=appl-root", "-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no", "-device", b.nic+",netdev=n,mac="+cardMAC)
+	return l.start(c, b, "root=LABEL=appl-root", "-netdev", tap, "-device", b.nic+",netdev=n,mac="+cardMAC)
 }
 
 // start starts a computer with the card; root is what the kernel is told of
