@@ -51,6 +51,9 @@ func (b *inbox) put(s *Socket, j job) (start bool) {
 	if b.closed && j.packet != nil {
 		return false
 	}
+	if b.jobs == nil {
+		b.jobs, b.spare = b.spare, nil
+	}
 	b.jobs = append(b.jobs, j)
 	b.bytes += size
 	start = !b.working

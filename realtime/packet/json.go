@@ -118,7 +118,7 @@ func (d *jsonDecoder) parse(b []byte) (p *Packet, attachments int, err error) {
 	if len(b) == 0 {
 		return nil, 0, invalid("empty message")
 	}
-	p = new(Packet)
+	p = newPacket(0, "")
 	i := 1
 	switch digit := b[0] - '0'; {
 	case digit == wireBinaryEvent || digit == wireBinaryAck:
@@ -186,10 +186,11 @@ func (d *jsonDecoder) readNamespace(p *Packet, b []byte, i int) (int, error) {
 func (d *jsonDecoder) readPayload(p *Packet, b []byte) (err error) {
 	switch p.Type {
 	case Event, Ack:
-		if p.Args, err = splitArray(b, d.limits.Depth, d.limits.Args); err != nil {
+		if p.Args, err = splitArray(p.Args, b, d.limits.Depth, d.limits.Args); err != nil {
 			return err
 		}
 	default:
+		p.Args = nil
 		if len(b) > 0 {
 			if p.Payload, err = scanText(b, d.limits.Depth); err != nil {
 				return err

@@ -27,15 +27,19 @@ const maxDepth = 512
 // to be valid. Neither a []byte nor a RawMessage is copied: they must not be
 // changed afterwards.
 func Marshal(values ...any) (args []json.RawMessage, attachments [][]byte, err error) {
-	return marshal(nil, values)
+	return marshal(nil, nil, values)
 }
 
-func marshal(first json.RawMessage, values []any) ([]json.RawMessage, [][]byte, error) {
+// marshal is Marshal with an argument ahead of the others, unless it is nil, and
+// uses args if it has room enough.
+func marshal(args []json.RawMessage, first json.RawMessage, values []any) ([]json.RawMessage, [][]byte, error) {
 	n := len(values)
 	if first != nil {
 		n++
 	}
-	args := make([]json.RawMessage, 0, n)
+	if args == nil || n > cap(args) {
+		args = make([]json.RawMessage, 0, n)
+	}
 	if first != nil {
 		args = append(args, first)
 	}

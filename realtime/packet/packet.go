@@ -58,14 +58,28 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
 
+// roomy is a packet with room for the arguments of most, in one piece of
+// memory.
+type roomy struct {
+	Packet
+	args [3]json.RawMessage
+}
+
+// newPacket makes a packet whose Args are empty.
+func newPacket(t Type, namespace string) *Packet {
+	r := &roomy{Packet: Packet{Type: t, Namespace: namespace}}
+	r.Args = r.args[:0]
+	return &r.Packet
+}
+
 // NewEvent makes an Event packet of Go values; see [Marshal] for what becomes
 // of them. The name is not checked: servers and clients refuse reserved names
 // by [Reserved].
 func NewEvent(namespace, name string, args ...any) (*Packet, error) {
-	p := &Packet{Type: Event, Namespace: namespace}
+	p := newPacket(Event, namespace)
 	var err error
 	first := appendString(make([]byte, 0, len(name)+2), name)
-	if p.Args, p.Attachments, err = marshal(first, args); err != nil {
+	if p.Args, p.Attachments, err = marshal(p.Args, first, args); err != nil {
 		return nil, fmt.Errorf("encoding event %q: %w", name, err)
 	}
 	return p, nil
@@ -73,9 +87,10 @@ func NewEvent(namespace, name string, args ...any) (*Packet, error) {
 
 // NewAck makes an Ack packet of Go values.
 func NewAck(namespace string, id uint64, args ...any) (*Packet, error) {
-	p := &Packet{Type: Ack, Namespace: namespace, ID: id, HasID: true}
+	p := newPacket(Ack, namespace)
+	p.ID, p.HasID = id, true
 	var err error
-	if p.Args, p.Attachments, err = marshal(nil, args); err != nil {
+	if p.Args, p.Attachments, err = marshal(p.Args, nil, args); err != nil {
 		return nil, fmt.Errorf("encoding acknowledgement: %w", err)
 	}
 	return p, nil

@@ -78,10 +78,10 @@ func (d plainDecoder) Decode(f Frame) (*Packet, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Packet{Type: Event, Namespace: "/"}
+	p := newPacket(Event, "/")
 	switch text[0] {
 	case '[':
-		p.Args, err = splitArray(text, d.limits.Depth, d.limits.Args)
+		p.Args, err = splitArray(p.Args, text, d.limits.Depth, d.limits.Args)
 	case '{':
 		err = d.object(p, text)
 	default:

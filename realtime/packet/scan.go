@@ -209,13 +209,12 @@ func scanText(b []byte, depth int) (json.RawMessage, error) {
 }
 
 // splitArray checks a whole text that has to be an array, and returns the
-// texts of its elements, at most max.
-func splitArray(b []byte, depth, max int) ([]json.RawMessage, error) {
+// texts of its elements, at most max, appended to elements.
+func splitArray(elements []json.RawMessage, b []byte, depth, max int) ([]json.RawMessage, error) {
 	i := space(b, 0)
 	if i >= len(b) || b[i] != '[' {
 		return nil, invalid("the payload is no array")
 	}
-	elements := make([]json.RawMessage, 0, 4)
 	end, err := scanArray(b, i, depth, func(element json.RawMessage) error {
 		if len(elements) == max {
 			return invalid("more than %d arguments", max)

@@ -24,7 +24,7 @@ func RawValue(text json.RawMessage) (Value, error) {
 
 // NewValue makes a Value of a Go value; see [Marshal].
 func NewValue(v any) (Value, error) {
-	args, attachments, err := marshal(nil, []any{v})
+	args, attachments, err := marshal(nil, nil, []any{v})
 	if err != nil {
 		return Value{}, err
 	}
