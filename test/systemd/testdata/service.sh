@@ -17,11 +17,16 @@ is "network's capabilities" "$(getpcaps $pid 2>&1 | sed 's/.*: *//')" "cap_net_b
 
 say exposure
 score() { systemd-analyze security --no-pager "$1" | awk '/Overall exposure/ {print $(NF-2)}'; }
-for pair in appliance.service:1.5 appliance-net.service:2.0; do
+for pair in appliance.service:1.5 appliance-net.service:2.0 appliance-hostname.service:1.5; do
   got=$(score ${pair%:*})
   expect "exposure of ${pair%:*} is $got, at most ${pair#*:}" awk "BEGIN {exit !($got <= ${pair#*:})}"
   say "${pair%:*} $got"
 done
+
+say "host name"
+touch /etc/appliance/set-hostname
+expect "the unit for it" systemctl restart appliance-hostname
+is "host name" "$(hostname) $(cat /etc/hostname)" "server22 server22"
 
 say journal
 entry=$(journalctl -u appliance -o json --no-pager MESSAGE="serving version=0.0.2 name=server22" | tail -1)
