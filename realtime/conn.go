@@ -136,6 +136,7 @@ func (c *conn) packet(p *packet.Packet) {
 	case packet.Disconnect:
 		c.remove(s)
 		s.end(ReasonClientDisconnect, nil)
+		c.removed()
 	}
 }
 
@@ -211,11 +212,9 @@ func authOf(p *packet.Packet) Value {
 }
 
 // remove takes a socket off the connection. Packets for it that are already
-// on their way are ignored from then on.
+// on their way are ignored from then on. It comes before the client is told:
+// one that asks again at once is to find the place free.
 func (c *conn) remove(s *Socket) {
-	if c.plain {
-		defer c.link.Close(ReasonServerDisconnect)
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.Index(c.sockets, s)
@@ -227,6 +226,13 @@ func (c *conn) remove(s *Socket) {
 		c.left = slices.Delete(c.left, 0, 1)
 	}
 	c.left = append(c.left, s.name)
+}
+
+// removed ends a connection that is there for its one socket.
+func (c *conn) removed() {
+	if c.plain {
+		c.link.Close(ReasonServerDisconnect)
+	}
 }
 
 // Closed implements engineio.Receiver.

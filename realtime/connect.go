@@ -78,10 +78,7 @@ func (s *Socket) refuse(err error) {
 	if err != nil {
 		text = []byte(`{"message":"` + internalError + `"}`)
 	}
-	_ = s.transmit(&packet.Packet{Type: packet.ConnectError, Namespace: s.name, Payload: text}) // it may be gone already
-	s.inbox.close()
-	s.conn.remove(s)
-	s.end(ReasonServerDisconnect, nil)
+	s.farewell(&packet.Packet{Type: packet.ConnectError, Namespace: s.name, Payload: text}, ReasonServerDisconnect)
 }
 
 // admit puts the socket into its rooms and tells the client. Broadcasts that

@@ -28,10 +28,16 @@ func (s *Socket) leave(reason Reason) {
 	if s.state.Load() == ended {
 		return
 	}
-	_ = s.transmit(&packet.Packet{Type: packet.Disconnect, Namespace: s.name}) // it may be gone already
+	s.farewell(&packet.Packet{Type: packet.Disconnect, Namespace: s.name}, reason)
+}
+
+// farewell ends the socket and tells the client by p.
+func (s *Socket) farewell(p *packet.Packet, reason Reason) {
 	s.inbox.close()
 	s.conn.remove(s)
+	_ = s.transmit(p) // it may be gone already
 	s.end(reason, nil)
+	s.conn.removed()
 }
 
 // end ends the socket once. What was received before is still handled, unless

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"server22.local/appliance/realtime"
+	"server22.local/appliance/realtime/packet"
 )
 
 // ruleHandlersAreTakenOut: each on its own, wherever it was put.
@@ -256,6 +257,48 @@ func ruleEndOnTheWayIn(t *testing.T, w world) {
 	c.expect("41")
 	if err := io.Shutdown(t.Context()); err != nil || len(log) > 0 {
 		t.Errorf("%q, %v", log, err)
+	}
+}
+
+// slow encodes what ends a socket when it is let.
+type slow struct {
+	packet.Parser
+	begun, release chan bool
+}
+
+func (p slow) Encode(dst []packet.Frame, of *packet.Packet) ([]packet.Frame, error) {
+	if of.Type == packet.Disconnect || of.Type == packet.ConnectError {
+		p.begun <- true
+		<-p.release
+	}
+	return p.Parser.Encode(dst, of)
+}
+
+// TestPlaceIsFree when the client is told that its socket has ended: it may ask
+// again at once.
+func TestPlaceIsFree(t *testing.T) {
+	parser := slow{packet.JSON, make(chan bool), make(chan bool)}
+	io := realtime.New(realtime.Options{Parsers: []packet.Parser{parser}})
+	calls := 0
+	io.Of("/guarded").Use(func(*realtime.Socket) error {
+		if calls++; calls == 1 {
+			return realtime.Refuse("no", nil)
+		}
+		return nil
+	})
+	c := dialRaw(t, serve(t, io)).connect()
+	for namespace, end := range map[string]func(){
+		"/":        func() { go io.Disconnect() },
+		"/guarded": func() { c.say("40/guarded") },
+	} {
+		end()
+		<-parser.begun
+		c.say("40" + namespace)
+		if got := c.hear(); !strings.HasPrefix(got, "40") {
+			t.Errorf("%s: %s", namespace, got)
+		}
+		parser.release <- true
+		c.hear()
 	}
 }
 
