@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +25,9 @@ import (
 // programs that tests start inside a namespace: everything in netcfg opens its
 // sockets in the namespace of the process.
 func TestMain(m *testing.M) {
+	// The process's namespace is that of its first thread, which no goroutine
+	// that enters another one may have meanwhile.
+	runtime.LockOSThread()
 	if program, ok := programs[os.Getenv("NETCFG_TEST_PROGRAM")]; ok {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
