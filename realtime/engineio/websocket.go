@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"server22.local/appliance/realtime/engineio/internal/frame"
 	"server22.local/appliance/realtime/engineio/wire"
 )
@@ -80,7 +82,7 @@ func (s *Server) answer(r *http.Request, id, key string, deflate bool) []byte {
 
 // answerHeader is what else belongs in the answer: nil, for most.
 func (s *Server) answerHeader(r *http.Request, id string) http.Header {
-	offered := r.Header["Sec-Websocket-Protocol"]
+	offered := websocket.Subprotocols(r)
 	cookie := id != "" && s.o.Cookie != nil
 	if len(offered) == 0 && !cookie && s.o.Headers == nil {
 		return nil
@@ -90,8 +92,7 @@ func (s *Server) answerHeader(r *http.Request, id string) http.Header {
 		h.Set("Set-Cookie", s.o.Cookie.make(id).String())
 	}
 	if len(offered) > 0 {
-		first, _, _ := strings.Cut(offered[0], ",")
-		h.Set("Sec-Websocket-Protocol", strings.TrimSpace(first))
+		h.Set("Sec-Websocket-Protocol", offered[0])
 	}
 	if s.o.Headers != nil {
 		s.o.Headers(h, r, id != "")

@@ -4,7 +4,7 @@
 // updates, and pulling the plug. `make test-image` runs it; the environment
 // variable APPLIANCE_IMAGE says which image. Without it everything is skipped.
 //
-// It needs root, what test/all installs, qemu-system-arm and mtools. On two busy
-// processors TestCard took 8 minutes, TestOwners 10, TestRaspberryPi3 5, and
-// TestUpdates 8.
+// It needs root, what test/all installs, qemu-system-arm and mtools. On two
+// processors with nothing else to do TestCard and TestOwners took 4 minutes,
+// TestUpdates 5 and TestRaspberryPi3 3; beside other work, twice as long.
 package image
