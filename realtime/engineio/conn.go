@@ -18,6 +18,9 @@ const (
 	readBuffer = 128 << 10
 	// waitBuffer is the same for those that hold a buffer while they wait.
 	waitBuffer = 4 << 10
+	// controlSize is what a control frame takes in a send queue: about its
+	// memory, which is far more than its bytes.
+	controlSize = 256
 	// closeWait is how long the peer may take to answer a close frame.
 	closeWait = 5 * time.Second
 	// flatWrite is the size up to which queued frames are gathered in one
@@ -341,10 +344,10 @@ func (c *conn) deliver(p wire.Packet, owned bool) error {
 	if c.reader.Empty() {
 		c.giveBack() // work may take long
 	}
+	turn := c.turn.Add(1) // before flushSoon: whoever sees the list may come at once, and once only
 	s.mu.Lock()
 	s.flushSoon()
 	s.mu.Unlock()
-	turn := c.turn.Add(1)
 	w.Work()
 	if !c.turn.CompareAndSwap(turn, turn+1) {
 		return errRelieved
@@ -370,7 +373,7 @@ func (c *conn) control(f []byte) {
 	s := c.socket
 	s.mu.Lock()
 	if s.state == open && s.queued+s.inFlight < s.server.o.Queue.Bytes {
-		s.push(item{packet: &Packet{flat: f, size: len(f)}, plain: true})
+		s.push(item{packet: &Packet{flat: f, size: controlSize}, plain: true})
 	}
 	s.mu.Unlock()
 }
@@ -484,7 +487,7 @@ func (c *conn) hangUp() {
 	writing := s.writing
 	s.mu.Unlock()
 	if writing {
-		c.nc.SetWriteDeadline(time.Now().Add(closeWait))
+		time.AfterFunc(closeWait, c.shut) // however slowly the peer takes one frame after the other
 		return
 	}
 	c.shut()

@@ -256,7 +256,9 @@ func (s *Socket) heartbeat(p wire.Packet) bool {
 		s.server.beats.move(s, &s.server.beats.resting)
 	case p.Type == wire.Ping && s.version == wire.V3:
 		s.server.beats.move(s, &s.server.beats.clients)
-		s.sendControl(control(wire.Pong, string(p.Data)), nil)
+		// Not beyond the queue's limit: how long it is, and how many there are,
+		// is up to the peer.
+		s.Send(control(wire.Pong, string(p.Data)), SendOptions{Uncompressed: true})
 	default:
 		s.end(ReasonTransportError, errDirection, abrupt)
 		return false

@@ -92,9 +92,13 @@ func (c *conn) candidatePacket(p wire.Packet) error {
 // is done or given up.
 func (s *Socket) probe(c *conn) {
 	s.mu.Lock()
-	s.probed = s.candidate == c
+	first := s.candidate == c && !s.probed
+	s.probed = s.probed || first
 	waiting := s.poll
 	s.mu.Unlock()
+	if !first {
+		return
+	}
 	if waiting != nil {
 		time.AfterFunc(noopFirst, func() { s.noop(c, waiting) })
 	}
