@@ -26,6 +26,10 @@ func (l local) Deliver(members []adapter.Member, p *packet.Packet, f adapter.Fla
 	}
 	forms := form{packet: p, offset: f.Offset}
 	batch := batches.Get().(*engineio.Batch)
+	defer func() { // in a panic of an observer too: what is in the batch waits for nobody else
+		batch.Flush()
+		batches.Put(batch)
+	}()
 	for _, m := range members {
 		err := m.(*Socket).receive(&forms, f, batch)
 		if err != nil && p.HasID {
@@ -36,8 +40,6 @@ func (l local) Deliver(members []adapter.Member, p *packet.Packet, f adapter.Fla
 			break
 		}
 	}
-	batch.Flush()
-	batches.Put(batch)
 }
 
 // Describe implements adapter.Local.
