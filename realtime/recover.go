@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"server22.local/appliance/realtime/adapter"
+	"server22.local/appliance/realtime/packet"
 	"server22.local/appliance/realtime/recovery"
 )
 
@@ -106,7 +107,19 @@ func (s *Socket) restore(pid, offset string) bool {
 	if err != nil {
 		return false
 	}
+	for _, p := range session.Missed {
+		_ = s.transmit(p) // if it is gone again, so be it
+	}
+	return true
+}
+
+// Resume implements adapter.Member; it is the adapter's.
+func (s *Socket) Resume(session *adapter.Restored) bool {
+	if !s.takes(session.Missed) {
+		return false
+	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.id, s.pid, s.start, s.recovered = session.ID, session.PID, session.Start, true
 	s.data = session.Values
 	if s.data == nil {
@@ -115,11 +128,18 @@ func (s *Socket) restore(pid, offset string) bool {
 			s.data[key] = text
 		}
 	}
-	s.mu.Unlock()
-	for _, p := range session.Missed {
-		_ = s.transmit(p) // if it is gone again, so be it
-	}
 	return true
+}
+
+// takes says whether the connection's queue has room for packets: a client that
+// has missed more would be cut off, as often as it came back for it.
+func (s *Socket) takes(missed []*packet.Packet) bool {
+	const encoded = 128 // what else there is to a packet, and to the CONNECT, is less
+	room := s.server().queueBytes() - s.conn.link.QueuedBytes() - encoded
+	for _, p := range missed {
+		room -= p.Size() + encoded
+	}
+	return room >= 0
 }
 
 // makeWay ends a socket whose client has come back before the loss of the

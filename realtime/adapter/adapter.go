@@ -59,11 +59,12 @@ type Adapter interface {
 	// included.
 	ServerCount(ctx context.Context) (int, error)
 
-	// PersistSession keeps a session for RestoreSession, which puts m into
-	// the rooms of the session and returns it with the packets that it has
-	// missed since offset; together with broadcasts both are atomic: nothing
-	// is lost between them and nothing is delivered twice. An adapter that
-	// cannot recover returns ErrNoSession.
+	// PersistSession keeps a session for RestoreSession, which has m resume
+	// it with the packets that it has missed since offset, puts m into the
+	// rooms of the session and returns what was resumed; together with
+	// broadcasts both are atomic: nothing is lost between them and nothing is
+	// delivered twice. An adapter that cannot recover, or whose member does
+	// not resume, returns ErrNoSession.
 	PersistSession(s Session) error
 	RestoreSession(m Member, pid, offset string) (*Restored, error)
 
@@ -80,6 +81,10 @@ type Member interface {
 	ID() string
 	// Seat is where an adapter keeps what it knows of the member.
 	Seat() *Seat
+	// Resume gives the member a session, and with it another ID, before it is
+	// in rooms where others find it. It returns false if the member cannot
+	// take what it has missed.
+	Resume(r *Restored) bool
 }
 
 // Local is the namespace on this server as its adapter sees it.

@@ -20,6 +20,8 @@ type member struct {
 func (m *member) ID() string  { return m.id }
 func (m *member) Seat() *Seat { return &m.seat }
 
+func (m *member) Resume(*Restored) bool { return true }
+
 // recorder is a namespace that remembers who was reached last.
 type recorder struct {
 	mu      sync.Mutex

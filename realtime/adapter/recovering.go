@@ -123,6 +123,14 @@ func (a *Recovering) DropSession(pid string) {
 
 // RestoreSession implements Adapter.
 func (a *Recovering) RestoreSession(m Member, pid, offset string) (*Restored, error) {
+	restored, err := a.restore(m, pid, offset)
+	if a.watch != nil {
+		a.tell() // not under the lock: who watches may broadcast
+	}
+	return restored, err
+}
+
+func (a *Recovering) restore(m Member, pid, offset string) (*Restored, error) {
 	a.order.Lock()
 	defer a.order.Unlock()
 	s, ok := a.log.TakeSession(pid)
@@ -142,6 +150,9 @@ func (a *Recovering) RestoreSession(m Member, pid, offset string) (*Restored, er
 			restored.Missed = append(restored.Missed, withOffset(e.Packet, e.Offset))
 		}
 	}
-	a.Memory.AddAll(m, s.Rooms...)
+	if !m.Resume(restored) {
+		return nil, ErrNoSession
+	}
+	a.addAll(m, s.Rooms)
 	return restored, nil
 }
