@@ -64,11 +64,7 @@ func (l *plainLink) Send(p *engineio.Packet, o engineio.SendOptions) bool {
 	if l.ended || o.Volatile && l.bytes > 0 {
 		return false
 	}
-	limit := l.server.o.Engine.Queue.Bytes
-	if limit == 0 {
-		limit = engineio.DefaultQueueBytes
-	}
-	if l.bytes > 0 && l.bytes+p.Size() > limit {
+	if l.bytes > 0 && l.bytes+p.Size() > l.server.queueBytes() {
 		if !l.server.o.Engine.Queue.DropNewest && !o.Volatile {
 			l.end(ReasonQueueFull)
 		}
@@ -96,11 +92,16 @@ func (l *plainLink) Close(reason Reason) {
 	l.end(reason)
 }
 
+// lastWords is how long a client may take for what is queued when its link is
+// over.
+const lastWords = 5 * time.Second
+
 // end says that the link is over; mu is held.
 func (l *plainLink) end(reason Reason) {
 	if !l.ended {
 		l.ended, l.reason = true, reason
 		close(l.done)
+		time.AfterFunc(lastWords, func() { l.ws.Close() })
 	}
 }
 

@@ -150,6 +150,14 @@ func (s *Server) accept(es *engineio.Socket) engineio.Receiver {
 	return c
 }
 
+// queueBytes is the limit of the send queue of a connection.
+func (s *Server) queueBytes() int {
+	if n := s.o.Engine.Queue.Bytes; n > 0 {
+		return n
+	}
+	return engineio.DefaultQueueBytes
+}
+
 // begin counts something that Shutdown waits for until alive.Done. It returns
 // false when nothing may begin any more.
 func (s *Server) begin() bool {
