@@ -14,7 +14,9 @@ import (
 // all arguments of the acknowledgement take T = Args.
 //
 // It may be called from a handler of the same socket: acknowledgements do not
-// queue behind events.
+// queue behind events. Only if the client has sent so many, meanwhile, that no
+// more is read from it before the handler has returned, it ends with
+// ErrOverrun.
 func Ask[T any](ctx context.Context, s *Socket, event string, args ...any) (answer T, err error) {
 	values, err := s.ask(ctx, event, args)
 	if err != nil {
@@ -60,10 +62,20 @@ func (s *Socket) ask(ctx context.Context, event string, args []any) ([]Value, er
 		s.forget(p.ID)
 		return nil, err
 	}
+	overrun := s.inbox.await()
+	defer s.inbox.done()
 	s.conn.link.Yield()
 	select {
 	case a := <-result:
 		return a.values, a.err
+	case <-overrun:
+		s.forget(p.ID)
+		select {
+		case a := <-result: // came before
+			return a.values, a.err
+		default:
+			return nil, ErrOverrun
+		}
 	case <-ctx.Done():
 		s.forget(p.ID)
 		return nil, fmt.Errorf("waiting for the acknowledgement of %q: %w", event, context.Cause(ctx))

@@ -37,7 +37,8 @@
 //   - Emit, on a socket or a broadcast, never blocks, and may be called from
 //     anywhere. What one goroutine emits arrives in that order.
 //   - Who waits for an acknowledgement is always released: by it, by the
-//     context, or by the end of the socket.
+//     context, by the end of the socket, or because it cannot be read
+//     (ErrOverrun).
 //   - A panic in a callback is logged and ends its socket only.
 //   - What puts a function somewhere (On, Use, OnConnect, …) returns what takes
 //     it out again. A call that has begun goes on.

@@ -47,6 +47,9 @@ var (
 	// ErrDropped says that a volatile event was dropped, or that the
 	// receiver's queue is full.
 	ErrDropped = errors.New("event dropped")
+	// ErrOverrun ends an Ask whose answer cannot be read, as more events of
+	// the client wait for their handler than are kept.
+	ErrOverrun = errors.New("too many events wait before the acknowledgement")
 	// ErrNoTimeout: a broadcast with acknowledgements needs a deadline, as a
 	// client that does not know the event never answers.
 	ErrNoTimeout = errors.New("acknowledgements of a broadcast need a deadline or Timeout")

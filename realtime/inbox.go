@@ -18,19 +18,47 @@ type inbox struct {
 	mu      sync.Mutex // guards all following
 	jobs    []job
 	spare   []job
-	bytes   int // of the packets in jobs
+	bytes   int // that the packets in jobs take
 	working bool
 	closed  bool          // takes no more packets
-	room    chan struct{} // closed when a full inbox was emptied
+	asked   int           // how many answers of the client are awaited
+	room    chan struct{} // closed when a full inbox may have room
+	overrun chan struct{} // closed when it is full though answers are awaited
 }
 
-// backlogBytes bounds the memory that the packets of one inbox take, whatever
-// their number. A single larger one still passes when nothing else waits.
-const backlogBytes = 1 << 20
+const (
+	// backlogBytes bounds the memory that the packets of one inbox take,
+	// whatever their number. A single larger one still passes when nothing
+	// else waits.
+	backlogBytes = 1 << 20
+	// jobBytes is what a packet takes beside its arguments, about.
+	jobBytes = 256
+)
 
-// full says whether a packet has to wait; mu is held.
+// full says whether a packet has to wait; mu is held. While an answer is
+// awaited, which may come behind it, that is as late as possible.
 func (b *inbox) full(backlog, size int) bool {
-	return len(b.jobs) >= backlog || b.bytes > 0 && b.bytes+size > backlogBytes
+	return b.asked == 0 && len(b.jobs) >= backlog || b.bytes > 0 && b.bytes+size > backlogBytes
+}
+
+// await has more read than usual until done is called, since an answer of the
+// client comes behind what it has said before. overrun is closed if that is too
+// much to be read.
+func (b *inbox) await() (overrun <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked++
+	if b.overrun == nil {
+		b.overrun = make(chan struct{})
+	}
+	b.release()
+	return b.overrun
+}
+
+func (b *inbox) done() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked--
 }
 
 // put appends a job and says whether somebody must be found to work. If too
@@ -39,7 +67,7 @@ func (b *inbox) full(backlog, size int) bool {
 func (b *inbox) put(s *Socket, j job) (start bool) {
 	size := 0
 	if j.packet != nil {
-		size = j.packet.Size()
+		size = jobBytes + j.packet.Size()
 	}
 	b.mu.Lock()
 	for j.packet != nil && b.full(s.server().o.Backlog, size) && !b.closed {
@@ -83,7 +111,12 @@ func (s *Socket) later(j job) {
 }
 
 // wait returns with mu held, or false without it if the connection has ended.
+// Who awaits an answer is told that it cannot be read before there is room.
 func (b *inbox) wait(s *Socket) bool {
+	if b.asked > 0 && b.overrun != nil {
+		close(b.overrun)
+		b.overrun = nil
+	}
 	if b.room == nil {
 		b.room = make(chan struct{})
 	}

@@ -38,7 +38,8 @@ type Options struct {
 	MaxNamespaces int
 	// Backlog is how many events of one socket may wait for a handler that
 	// is busy; 0 means DefaultBacklog. Beyond it nothing more is read from
-	// that connection until the handler has caught up.
+	// that connection until the handler has caught up. While Ask waits for
+	// the client, as many may wait as take a megabyte.
 	Backlog int
 
 	// Adapter makes the adapter of each namespace; nil means

@@ -206,7 +206,11 @@ func (s *Socket) ping(batch *Batch) {
 func (s *Socket) unanswered() {
 	b := s.server.beats
 	if !s.delivery.TryLock() {
-		b.move(s, b.silenceList(s))
+		if s.version == wire.V3 {
+			b.move(s, b.silenceList(s))
+			return
+		}
+		s.ping(nil) // the peer needs it as well; and if there is none any more, writing tells
 		return
 	}
 	s.delivery.Unlock()
