@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"server22.local/appliance/realtime/engineio"
+	"server22.local/appliance/realtime/internal/memory"
 	"server22.local/appliance/realtime/packet"
 )
 
@@ -69,11 +70,7 @@ func (c *conn) unused() {
 
 // Message implements engineio.Receiver.
 func (c *conn) Message(m engineio.Message) {
-	f := packet.Frame{Data: m.Data, Binary: m.Binary}
-	if !m.Owned {
-		f.Data = bytes.Clone(f.Data) // arguments are kept until handlers have returned
-	}
-	p, err := c.decode(f)
+	p, err := c.decode(frameOf(m))
 	if err != nil {
 		c.violated(err)
 		return
@@ -81,6 +78,21 @@ func (c *conn) Message(m engineio.Message) {
 	if p != nil {
 		c.packet(p)
 	}
+}
+
+// frameOf takes over a message: its arguments are kept until handlers have
+// returned, and longer by some.
+func frameOf(m engineio.Message) packet.Frame {
+	f := packet.Frame{Data: m.Data, Binary: m.Binary}
+	if !m.Owned && m.Binary {
+		f.Data = memory.Clone(m.Data)
+	} else if !m.Owned {
+		f.Data = bytes.Clone(m.Data)
+	}
+	if m.Binary && len(f.Data) >= memory.Min {
+		f.Lease = memory.Lend(f.Data)
+	}
+	return f
 }
 
 // decode lets the first message choose among the parsers.

@@ -21,7 +21,8 @@ type Event struct {
 	Socket *Socket
 	Ack    Ack
 
-	packet *packet.Packet
+	packet   *packet.Packet
+	released atomic.Bool
 }
 
 // Name is the name of the event.
@@ -45,6 +46,24 @@ func (e *Event) Scan(into ...any) error {
 	}
 	return nil
 }
+
+// Release says that nobody will use the arguments of the event any more: the
+// memory of large binary data is then used for messages to come, as soon as
+// the acknowledgement was written if that passes the data on. It spares the
+// garbage collector most of its work with events that carry much. Nobody has
+// to call it.
+//
+// It cannot do harm to others: a Value of the event, wherever it is, is an
+// ErrReleased for who decodes or sends it from then on, and what was decoded
+// into a []byte before, or sent to anybody else, is left as it is.
+func (e *Event) Release() {
+	if e.released.CompareAndSwap(false, true) {
+		e.packet.Release()
+	}
+}
+
+// ErrReleased is what comes of a Value after Event.Release.
+var ErrReleased = packet.ErrReleased
 
 // finish acknowledges with nothing, if there is no error and nobody has yet.
 func (e *Event) finish(err error) error {
@@ -104,5 +123,5 @@ func (a *Ack) once(values ...any) error {
 		a.sent.Store(false)
 		return err
 	}
-	return a.socket.send(p, adapter.Flags{})
+	return a.socket.sendForm(form{packet: p, last: true}, adapter.Flags{})
 }

@@ -10,6 +10,7 @@ import (
 type form struct {
 	packet  *packet.Packet
 	offset  bool // the last argument is one, for those who can recover
+	last    bool // nobody needs the packet when it was written
 	encoded [maxCodecs]*engineio.Packet
 }
 
@@ -58,8 +59,12 @@ func (f *form) of(c *conn) (*engineio.Packet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.encoded[c.codec] = toEngine(frames)
-	return f.encoded[c.codec], nil
+	encoded := toEngine(frames)
+	if f.last && p.Leased() {
+		encoded.OnWritten(p.Release)
+	}
+	f.encoded[c.codec] = encoded
+	return encoded, nil
 }
 
 func toEngine(frames []packet.Frame) *engineio.Packet {

@@ -67,10 +67,13 @@ func (s *Socket) deliver(p *packet.Packet, f adapter.Flags) error {
 
 // send encodes and sends a packet to this socket alone.
 func (s *Socket) send(p *packet.Packet, f adapter.Flags) error {
+	return s.sendForm(form{packet: p}, f)
+}
+
+func (s *Socket) sendForm(forms form, f adapter.Flags) error {
 	if hook := s.server().o.Hooks.Sent; hook != nil {
 		hook(s.name, 1)
 	}
-	forms := form{packet: p}
 	return s.receive(&forms, f, nil)
 }
 

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"slices"
 	"time"
 
 	"server22.local/appliance/realtime/engineio/wire"
@@ -27,19 +28,30 @@ func (s *Socket) flush(sc *scratch) {
 			s.end(ReasonTransportError, err, broken)
 			return // writing stays true: nothing more will be written
 		}
-		s.mu.Lock()
 		if rest != nil {
+			s.mu.Lock()
 			s.inFlight = size(rest)
 			s.mu.Unlock()
-			go s.drain(c, rest)
+			go s.drain(c, rest, slices.Clone(sc.items))
 			return
 		}
+		written(sc.items)
+		s.mu.Lock()
 		s.writing = false
 	}
 	hangup := s.hangup && !s.writing
 	s.mu.Unlock()
 	if hangup {
 		s.ws.shut()
+	}
+}
+
+// written tells who wants to know about items that are.
+func written(items []item) {
+	for i := range items {
+		if fn := items[i].packet.written; fn != nil {
+			fn()
+		}
 	}
 }
 
@@ -95,7 +107,7 @@ func (s *Socket) flushLate(at time.Duration) {
 }
 
 // drain writes while the peer is slow; it ends when all is written.
-func (s *Socket) drain(c *conn, rest [][]byte) {
+func (s *Socket) drain(c *conn, rest [][]byte, items []item) {
 	sc := takeScratch()
 	defer sc.release()
 	for {
@@ -103,6 +115,7 @@ func (s *Socket) drain(c *conn, rest [][]byte) {
 			s.end(ReasonTransportError, err, broken)
 			return
 		}
+		written(items)
 		s.mu.Lock()
 		s.inFlight = 0
 		if !s.next(sc) {
@@ -114,7 +127,7 @@ func (s *Socket) drain(c *conn, rest [][]byte) {
 			}
 			return
 		}
-		rest = c.segments(sc, nil)
+		rest, items = c.segments(sc, nil), sc.items
 		s.inFlight = size(rest)
 		s.mu.Unlock()
 	}

@@ -35,6 +35,8 @@ type Packet struct {
 	flat     []byte
 	segments [][]byte
 
+	written func() // see OnWritten
+
 	frames3  atomic.Pointer[[]byte] // WebSocket, version 3, if it differs
 	deflated atomic.Pointer[[]byte] // WebSocket with permessage-deflate, version 4
 	poll4    atomic.Pointer[[]byte] // payload, version 4
@@ -65,6 +67,12 @@ func control(t wire.Type, data string) *Packet {
 	p.encode()
 	return p
 }
+
+// OnWritten has fn called when the packet has been written to a WebSocket, for
+// those who want the memory of its messages back. It is called before the
+// packet is sent, to one socket only. fn runs on the goroutine that writes, and
+// must not block; it never runs if the packet goes another way, or is lost.
+func (p *Packet) OnWritten(fn func()) { p.written = fn }
 
 // Messages returns the messages of the packet, for transports of another kind.
 // Their Data must not be changed.

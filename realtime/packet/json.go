@@ -81,7 +81,7 @@ type jsonDecoder struct {
 
 func (d *jsonDecoder) Decode(f Frame) (*Packet, error) {
 	if f.Binary {
-		return d.attach(f.Data)
+		return d.attach(f)
 	}
 	if d.pending != nil {
 		return nil, invalid("text while %d attachments are missing", d.missing)
@@ -98,15 +98,18 @@ func (d *jsonDecoder) Decode(f Frame) (*Packet, error) {
 	return nil, nil
 }
 
-func (d *jsonDecoder) attach(data []byte) (*Packet, error) {
+func (d *jsonDecoder) attach(f Frame) (*Packet, error) {
 	p := d.pending
 	if p == nil {
 		return nil, invalid("an attachment without a packet")
 	}
-	if data == nil {
-		data = []byte{} // nil would go out as null
+	if f.Data == nil {
+		f.Data = []byte{} // nil would go out as null
 	}
-	p.Attachments = append(p.Attachments, data)
+	p.Attachments = append(p.Attachments, f.Data)
+	if f.Lease != nil {
+		p.leases = append(p.leases, f.Lease)
+	}
 	if d.missing--; d.missing > 0 {
 		return nil, nil
 	}

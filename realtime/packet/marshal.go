@@ -27,34 +27,39 @@ const maxDepth = 512
 // to be valid. Neither a []byte nor a RawMessage is copied: they must not be
 // changed afterwards.
 func Marshal(values ...any) (args []json.RawMessage, attachments [][]byte, err error) {
-	return marshal(nil, nil, values)
+	var p Packet
+	if err := p.marshal(nil, values); err != nil {
+		return nil, nil, err
+	}
+	return p.Args, p.Attachments, nil
 }
 
-// marshal is Marshal with an argument ahead of the others, unless it is nil, and
-// uses args if it has room enough.
-func marshal(args []json.RawMessage, first json.RawMessage, values []any) ([]json.RawMessage, [][]byte, error) {
+// marshal sets the arguments of a packet, with one ahead of the values unless
+// it is nil. It uses the packet's Args if they have room enough.
+func (p *Packet) marshal(first json.RawMessage, values []any) error {
 	n := len(values)
 	if first != nil {
 		n++
 	}
-	if args == nil || n > cap(args) {
-		args = make([]json.RawMessage, 0, n)
+	if p.Args == nil || n > cap(p.Args) {
+		p.Args = make([]json.RawMessage, 0, n)
 	}
 	if first != nil {
-		args = append(args, first)
+		p.Args = append(p.Args, first)
 	}
 	var m marshaler
 	for i, v := range values {
 		raw, err := m.arg(v)
 		if err != nil {
-			return nil, nil, fmt.Errorf("argument %d: %w", i+1, err)
+			return fmt.Errorf("argument %d: %w", i+1, err)
 		}
-		args = append(args, raw)
+		p.Args = append(p.Args, raw)
 	}
 	if m.literal && len(m.attachments) > 0 {
-		return nil, nil, errPlaceholder
+		return errPlaceholder
 	}
-	return args, m.attachments, nil
+	p.Attachments, p.leases = m.attachments, m.leases
+	return nil
 }
 
 // errPlaceholder: an object of a client that looks like a placeholder cannot
@@ -65,7 +70,8 @@ var errPlaceholder = errors.New("an object with the key _placeholder beside bina
 // marshaler collects the attachments of one packet.
 type marshaler struct {
 	attachments [][]byte
-	literal     bool // there is an object that looks like a placeholder
+	leases      []Lease // of memory in which there are attachments
+	literal     bool    // there is an object that looks like a placeholder
 }
 
 // arg takes the quick way for what is there already, and for the kinds of
@@ -73,7 +79,7 @@ type marshaler struct {
 func (m *marshaler) arg(v any) (json.RawMessage, error) {
 	switch v := v.(type) {
 	case Value:
-		if len(v.attachments) == 0 {
+		if v.from == nil {
 			m.look(v.raw)
 			return v.JSON(), nil
 		}
@@ -109,7 +115,7 @@ func (m *marshaler) append(dst []byte, v any) ([]byte, error) {
 	case []byte:
 		return m.bytes(dst, v), nil
 	case Value:
-		return m.value(dst, v), nil
+		return m.value(dst, v)
 	}
 	return m.reflect(dst, reflect.ValueOf(v), maxDepth)
 }
@@ -123,15 +129,19 @@ func (m *marshaler) bytes(dst, b []byte) []byte {
 }
 
 // value numbers the attachments of a value anew.
-func (m *marshaler) value(dst []byte, v Value) []byte {
+func (m *marshaler) value(dst []byte, v Value) ([]byte, error) {
 	found := v.placeholders()
 	if found == nil {
 		m.look(v.raw)
-		return append(dst, v.JSON()...)
+		return append(dst, v.JSON()...), nil
 	}
+	if err := v.from.hold(); err != nil {
+		return nil, err
+	}
+	m.leases = append(m.leases, v.from.leases...)
 	return append(dst, replacePlaceholders(v.raw, found, func(dst []byte, num int) []byte {
-		return m.bytes(dst, v.attachments[num])
-	})...)
+		return m.bytes(dst, v.from.Attachments[num])
+	})...), nil
 }
 
 // json is the way of all types in which there can be no bytes.
@@ -163,7 +173,7 @@ func (m *marshaler) reflect(dst []byte, v reflect.Value, depth int) ([]byte, err
 		return m.reflect(dst, v.Elem(), depth-1)
 	case reflect.Struct:
 		if v.Type() == valueType {
-			return m.value(dst, v.Interface().(Value)), nil
+			return m.value(dst, v.Interface().(Value))
 		}
 		return m.structure(dst, v, depth)
 	case reflect.Map:

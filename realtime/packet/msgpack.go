@@ -81,6 +81,9 @@ func (d msgpackDecoder) Decode(f Frame) (*Packet, error) {
 	if r.i != len(r.b) {
 		return nil, invalid("bytes after the packet")
 	}
+	if f.Lease != nil && len(p.Attachments) > 0 {
+		p.leases = []Lease{f.Lease}
+	}
 	return p, p.validate()
 }
 

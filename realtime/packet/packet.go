@@ -48,7 +48,34 @@ type Packet struct {
 
 	// Attachments are the bytes for which placeholders in Args stand.
 	Attachments [][]byte
+
+	leases []Lease // of memory in which there are attachments
 }
+
+// Release gives up the memory of the attachments, which the packet holds once:
+// it is used again when no other packet holds it. The packet must not be
+// encoded any more, and what is still made of its values is ErrReleased.
+func (p *Packet) Release() {
+	for _, l := range p.leases {
+		l.Release()
+	}
+}
+
+// Leased reports whether Release would give up anything.
+func (p *Packet) Leased() bool { return len(p.leases) > 0 }
+
+// hold keeps the memory of the attachments for one more.
+func (p *Packet) hold() error {
+	for _, l := range p.leases {
+		if !l.Hold() {
+			return ErrReleased // what is held by now is left to the garbage collector
+		}
+	}
+	return nil
+}
+
+// ErrReleased says that a value was used whose memory had been given up.
+var ErrReleased = errors.New("the value was released, and its bytes are no more")
 
 // ErrInvalid is wrapped by every error about bytes that are no packet. A
 // connection on which they came is to be closed with the reason "parse error".
@@ -77,9 +104,8 @@ func newPacket(t Type, namespace string) *Packet {
 // by [Reserved].
 func NewEvent(namespace, name string, args ...any) (*Packet, error) {
 	p := newPacket(Event, namespace)
-	var err error
 	first := appendString(make([]byte, 0, len(name)+2), name)
-	if p.Args, p.Attachments, err = marshal(p.Args, first, args); err != nil {
+	if err := p.marshal(first, args); err != nil {
 		return nil, fmt.Errorf("encoding event %q: %w", name, err)
 	}
 	return p, nil
@@ -89,8 +115,7 @@ func NewEvent(namespace, name string, args ...any) (*Packet, error) {
 func NewAck(namespace string, id uint64, args ...any) (*Packet, error) {
 	p := newPacket(Ack, namespace)
 	p.ID, p.HasID = id, true
-	var err error
-	if p.Args, p.Attachments, err = marshal(p.Args, nil, args); err != nil {
+	if err := p.marshal(nil, args); err != nil {
 		return nil, fmt.Errorf("encoding acknowledgement: %w", err)
 	}
 	return p, nil
@@ -146,7 +171,7 @@ func (p *Packet) Values() []Value {
 	}
 	values := make([]Value, len(args))
 	for i, raw := range args {
-		values[i] = Value{raw: raw, attachments: p.Attachments}
+		values[i] = p.value(raw)
 	}
 	return values
 }
@@ -214,5 +239,12 @@ func (p *Packet) Value(i int) Value {
 	if p.Type == Event {
 		i++
 	}
-	return Value{raw: p.Args[i], attachments: p.Attachments}
+	return p.value(p.Args[i])
+}
+
+func (p *Packet) value(raw json.RawMessage) Value {
+	if len(p.Attachments) == 0 {
+		return Value{raw: raw} // the packet need not be kept with it
+	}
+	return Value{raw: raw, from: p}
 }

@@ -4,6 +4,18 @@ package packet
 type Frame struct {
 	Data   []byte
 	Binary bool
+	// Lease is what holds Data, if that is memory which is used again. Only
+	// attachments have one.
+	Lease Lease
+}
+
+// Lease is the right to use memory that is used again when nobody holds it any
+// more. Memory that is never released is left to the garbage collector.
+type Lease interface {
+	// Hold counts one more holder. It returns false if it is too late.
+	Hold() bool
+	// Release counts one holder less.
+	Release()
 }
 
 // Parser is a form in which packets travel.

@@ -54,7 +54,7 @@ func plainArgs(dst []byte, p *Packet, args []json.RawMessage) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		found := Value{raw: arg, attachments: p.Attachments}.placeholders()
+		found := p.value(arg).placeholders()
 		if found == nil {
 			dst = append(dst, arg...)
 			continue

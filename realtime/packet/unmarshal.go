@@ -26,17 +26,21 @@ func tokenText(num int) string { return base64.StdEncoding.EncodeToString(tokenB
 // decodeBinary is Decode for a value with placeholders. Their numbers fit a
 // byte, as Limits.Attachments is far below.
 func (v Value) decodeBinary(found []placeholder, into any) error {
-	if b, ok := v.Bytes(); ok {
+	if err := v.from.hold(); err != nil { // for good: who has the bytes may keep them
+		return err
+	}
+	attachments := v.from.Attachments
+	if num, ok := v.only(found); ok {
 		switch into := into.(type) {
 		case *[]byte:
-			*into = b
+			*into = attachments[num]
 			return nil
 		case *any:
-			*into = b
+			*into = attachments[num]
 			return nil
 		}
 	}
-	if len(v.attachments) > 255 {
+	if len(attachments) > 255 {
 		return invalid("too many attachments")
 	}
 	raw := replacePlaceholders(v.raw, found, func(dst []byte, num int) []byte {
@@ -45,22 +49,22 @@ func (v Value) decodeBinary(found []placeholder, into any) error {
 	if err := v.unmarshal(raw, into); err != nil {
 		return err
 	}
-	putBack{v.attachments}.walk(reflect.ValueOf(into), maxDepth)
+	putBack{v.from}.walk(reflect.ValueOf(into), maxDepth)
 	return nil
 }
 
 // putBack puts the attachments where json left tokens.
-type putBack struct{ attachments [][]byte }
+type putBack struct{ from *Packet }
 
 func (p putBack) token(b []byte) ([]byte, bool) {
 	if len(b) != tokenLen || string(b[:len(tokenMark)]) != tokenMark {
 		return nil, false
 	}
 	num := int(b[len(tokenMark)])
-	if num >= len(p.attachments) {
+	if num >= len(p.from.Attachments) {
 		return nil, false
 	}
-	return p.attachments[num], true
+	return p.from.Attachments[num], true
 }
 
 func (p putBack) text(s string) ([]byte, bool) {
@@ -116,7 +120,7 @@ func (p putBack) inBytes(v reflect.Value) {
 
 // placeholders brings back the placeholders in a text that json has copied.
 func (p putBack) placeholders(raw []byte) []byte {
-	for num := range p.attachments {
+	for num := range p.from.Attachments {
 		token := strconv.AppendQuote(nil, tokenText(num))
 		raw = bytes.ReplaceAll(raw, token, appendPlaceholder(nil, num))
 	}
@@ -140,7 +144,7 @@ func (p putBack) inStruct(v reflect.Value, depth int) {
 	if v.Type() == valueType {
 		if v.CanSet() {
 			raw := p.placeholders(v.Interface().(Value).raw)
-			v.Set(reflect.ValueOf(Value{raw: raw, attachments: p.attachments}))
+			v.Set(reflect.ValueOf(Value{raw: raw, from: p.from}))
 		}
 		return
 	}

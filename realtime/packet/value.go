@@ -11,8 +11,8 @@ import (
 // Emitting it again passes it on as it is, with its bytes. It does not change
 // and may be kept and shared. The zero Value is null.
 type Value struct {
-	raw         json.RawMessage
-	attachments [][]byte // of the whole packet
+	raw  json.RawMessage
+	from *Packet // with the attachments; nil if there are none
 }
 
 // RawValue returns the JSON text as a Value, without a copy. An error says
@@ -24,11 +24,11 @@ func RawValue(text json.RawMessage) (Value, error) {
 
 // NewValue makes a Value of a Go value; see [Marshal].
 func NewValue(v any) (Value, error) {
-	args, attachments, err := marshal(nil, nil, []any{v})
-	if err != nil {
+	var p Packet
+	if err := p.marshal(nil, []any{v}); err != nil {
 		return Value{}, err
 	}
-	return Value{raw: args[0], attachments: attachments}, nil
+	return p.value(p.Args[0]), nil
 }
 
 // JSON returns the text of the value. Where the value has bytes, there are
@@ -46,15 +46,23 @@ func (v Value) HasBinary() bool { return len(v.placeholders()) > 0 }
 // Bytes returns the value if it is nothing but bytes. They must not be
 // changed: others may be sent the same.
 func (v Value) Bytes() ([]byte, bool) {
-	found := v.placeholders()
-	if len(found) != 1 || found[0].end-found[0].start != len(v.raw) {
+	num, ok := v.only(v.placeholders())
+	if !ok || v.from.hold() != nil {
 		return nil, false
 	}
-	return v.attachments[found[0].num], true
+	return v.from.Attachments[num], true
+}
+
+// only returns the attachment that is all there is in the value.
+func (v Value) only(found []placeholder) (num int, ok bool) {
+	if len(found) != 1 || found[0].end-found[0].start != len(v.raw) {
+		return 0, false
+	}
+	return found[0].num, true
 }
 
 func (v Value) placeholders() []placeholder {
-	if len(v.attachments) == 0 {
+	if v.from == nil {
 		return nil
 	}
 	return findPlaceholders(nil, v.raw)

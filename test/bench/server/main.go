@@ -19,6 +19,7 @@ func main() {
 	defer gcpace.Start()() // as the appliance does
 	io := realtime.New(realtime.Options{Engine: engineio.Options{MaxPayload: 10_000_000}})
 	realtime.OnArgs(io, "echo", func(_ context.Context, e *realtime.Event) error {
+		defer e.Release()
 		return e.Ack.Send(e.Args().Any()...)
 	})
 	realtime.On(io, "join", func(_ context.Context, s *realtime.Socket, room string) error {

@@ -3,6 +3,8 @@ package frame
 import (
 	"encoding/binary"
 	"unicode/utf8"
+
+	"server22.local/appliance/realtime/internal/memory"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 	firstGrab = 128 << 10
 	// OwnedMin is the size from which on a message that had to be assembled
 	// lies in memory of its own, which its receiver may keep.
-	OwnedMin = 16 << 10
+	OwnedMin = memory.Min
 )
 
 // Event is what a Reader took from the stream: a whole message (Text, Binary)
@@ -286,7 +288,7 @@ func (r *Reader) grow() {
 		return
 	}
 	size := max(min(need, firstGrab), min(need, 2*cap(r.message)))
-	grown := append(make([]byte, 0, size), r.message...)
+	grown := append(memory.Make(size), r.message...)
 	r.giveBack()
 	r.message = grown
 }
@@ -296,6 +298,8 @@ func (r *Reader) dropMessage() {
 	r.message, r.messageOp, r.deflated, r.done = nil, 0, false, false
 }
 
+// giveBack returns the memory of the message, unless it is owned by who has it
+// got.
 func (r *Reader) giveBack() {
 	if r.pooled != nil {
 		putBuffer(r.pooled)
