@@ -158,20 +158,29 @@ func (c *conn) writeAll(segments [][]byte, timeout time.Duration) error {
 	return nil
 }
 
-// Work reads what has come, until the connection ends, nothing is left, or
-// another goroutine reads. It is called by members of the crew.
+// Work reads what has come, and on if the connection is not watched any more.
+// It is called by members of the crew.
 func (c *conn) Work() {
+	if c.readArrived() {
+		c.readLoop()
+	}
+}
+
+// readArrived reads what has come, until the connection ends, nothing is left,
+// or another goroutine reads. It returns true if the connection is not watched
+// any more, and somebody has to wait for its end.
+func (c *conn) readArrived() (on bool) {
 	for c.watched.Load() {
 		err := c.readReady()
 		if err == nil && c.attention.rest() || err == errRelieved {
-			return // c belongs to another goroutine now
+			return false // c belongs to another goroutine now
 		}
 		if err != nil {
 			c.ended(err)
-			return
+			return false
 		}
 	}
-	c.readLoop()
+	return true
 }
 
 // readReady handles all that has come.
@@ -355,13 +364,14 @@ func (c *conn) deliver(p wire.Packet, owned bool) error {
 	return nil
 }
 
-// relieve starts another reader if the present one is at work. That one will
-// find out when it is done.
+// relieve starts another reader if the present one is at work, and another
+// watcher if that is the watcher. It will find out when it is done.
 func (c *conn) relieve() {
 	turn := c.turn.Load()
 	if turn%2 == 1 && c.turn.CompareAndSwap(turn, turn+1) {
 		c.server.crew.Work(c)
 	}
+	c.server.watch.relieve(c)
 }
 
 // control queues a control frame. It overtakes nothing.

@@ -72,11 +72,14 @@ func (s *Socket) relieve() {
 
 // heard notes that the peer speaks: it has its handlers, so that nothing need
 // go ahead of what it is answered. What it is answered is held back until
-// Uncork.
+// Uncork. If that takes long, who reads is relieved.
 func (s *Socket) heard() {
 	s.mu.Lock()
 	s.corks++
 	s.restUntil = 0
+	if s.ws != nil {
+		s.flushSoon()
+	}
 	s.mu.Unlock()
 }
 

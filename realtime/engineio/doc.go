@@ -25,13 +25,14 @@
 //
 // websocket.go makes a WebSocket of a request. From then on it has neither
 // goroutine nor buffer while nothing comes. When something does,
-// watch_linux.go has a goroutine of the crew read it (conn.go, Work);
-// connections without a descriptor, as those of TLS, keep one that waits
-// (readLoop). internal/frame takes the bytes apart, wherever they were cut;
+// watch_linux.go reads it on the goroutine that watches, and has others of the
+// crew read what has come on other connections, or all if the application takes
+// its time (conn.go, readArrived); connections without a descriptor, as those of
+// TLS, keep a goroutine that waits (readLoop). internal/frame takes the bytes apart, wherever they were cut;
 // wire reads the packet; Socket.packet gives a message to the Receiver, a
 // heartbeat to heartbeat.go. What the Receiver leaves to Socket.Work is done by
-// the goroutine that reads; if it takes long, another one reads on (conn.go,
-// relieve). A POST (polling.go, servePost) is read whole, within limits of size
+// the goroutine that reads; if it takes long, another one reads on, and watches
+// (conn.go, relieve). A POST (polling.go, servePost) is read whole, within limits of size
 // and time, and goes the same way from wire on.
 //
 // # The way of a packet out
@@ -93,6 +94,9 @@
 //     again. Its end is always the reader's to handle: whoever closes a
 //     connection, or limits its time, goes by conn.close or watch.release,
 //     which see to it that there is one.
+//   - One goroutine watches. While it reads from a connection, epollSet.reading
+//     says from which; whoever makes that nil starts the next one, and the other
+//     ends when it comes back. Every reading is listed to be relieved (heard).
 //   - Nothing runs while nothing happens: flushers, drains and all timers end
 //     with their work, the watch with the last connection. A server needs no
 //     Run.

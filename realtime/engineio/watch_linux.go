@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -23,12 +24,22 @@ type watch struct {
 	server *Server
 
 	mu     sync.Mutex // guards all following, and conn.slot and conn.final
-	set    *os.File   // the epoll set; nil while there is no connection
-	rc     syscall.RawConn
-	slots  []*conn  // by the number that the set knows them by
-	rounds []uint32 // how often each slot was used, to tell late events
+	set    *epollSet  // nil while there is no connection
+	slots  []*conn    // by the number that the set knows them by
+	rounds []uint32   // how often each slot was used, to tell late events
 	free   []int32
 	count  int
+}
+
+// epollSet is an epoll set, and the goroutine that watches it.
+type epollSet struct {
+	file *os.File
+	rc   syscall.RawConn
+
+	// reading is the connection that the watcher reads from itself. Who makes
+	// it nil sees to it that there is a watcher from then on.
+	reading atomic.Pointer[conn]
+	haste   haste // the watcher's
 }
 
 func newWatch(s *Server) *watch { return &watch{server: s} }
@@ -81,6 +92,17 @@ func (w *watch) release(c *conn, deadline time.Time) {
 	}
 }
 
+// relieve has another goroutine watch if the one that does reads from the
+// connection, and takes its time.
+func (w *watch) relieve(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.set != nil && w.set.reading.CompareAndSwap(c, nil) {
+		w.set.haste.slow()
+		go w.run(w.set)
+	}
+}
+
 // open makes the epoll set if there is none.
 func (w *watch) open() error {
 	if w.set != nil {
@@ -103,8 +125,8 @@ func (w *watch) open() error {
 		set.Close()
 		return err
 	}
-	w.set, w.rc = set, rc
-	go w.run(set, rc)
+	w.set = &epollSet{file: set, rc: rc}
+	go w.run(w.set)
 	return nil
 }
 
@@ -132,8 +154,8 @@ func (w *watch) vacate(c *conn) {
 	w.free = append(w.free, slot)
 	w.count--
 	if w.count == 0 {
-		w.set.Close()
-		w.set, w.rc = nil, nil
+		w.set.file.Close()
+		w.set = nil
 		w.slots, w.rounds, w.free = nil, nil, nil
 	}
 }
@@ -152,7 +174,7 @@ func (w *watch) add(c *conn) error {
 	}
 	var failed error
 	err := c.raw.rc.Control(func(fd uintptr) {
-		failed = w.rc.Control(func(set uintptr) {
+		failed = w.set.rc.Control(func(set uintptr) {
 			if err := syscall.EpollCtl(int(set), syscall.EPOLL_CTL_ADD, int(fd), &ev); err != nil {
 				failed = err
 			}
@@ -166,13 +188,15 @@ func (w *watch) add(c *conn) error {
 // do, while more has come.
 const watchRun = 8
 
-// run has connections read to which something happens, until the set is closed.
-func (w *watch) run(set *os.File, rc syscall.RawConn) {
+// run has connections read to which something happens, until the set is closed
+// or somebody else watches it. It reads from one of them itself, since to wake
+// another goroutine takes longer than most readings do.
+func (w *watch) run(set *epollSet) {
 	var events [watchRun]syscall.EpollEvent
 	var woken [watchRun]*conn
 	for {
 		n := 0
-		err := rc.Read(func(fd uintptr) bool {
+		err := set.rc.Read(func(fd uintptr) bool {
 			n = collect(fd, &events)
 			return n > 0
 		})
@@ -180,13 +204,69 @@ func (w *watch) run(set *os.File, rc syscall.RawConn) {
 			return
 		}
 		n = w.wake(set, events[:n], woken[:])
-		for i, c := range woken[:n] {
-			w.server.crew.Work(c)
-			woken[i] = nil
+		own := 0
+		if n > 0 && set.haste.allowed(n) {
+			own = 1
 		}
-		runtime.Gosched()
+		for _, c := range woken[own:n] {
+			w.server.crew.Work(c)
+		}
+		if own > 0 && !w.read(set, woken[0]) {
+			return
+		}
+		clear(woken[:n])
+		if n > 1 {
+			runtime.Gosched()
+		}
 	}
 }
+
+// read reads from a connection. It returns false if somebody else watches by
+// now.
+func (w *watch) read(set *epollSet, c *conn) bool {
+	begin := w.server.now()
+	set.reading.Store(c)
+	if c.readArrived() {
+		w.server.crew.Work(c) // to wait for the end
+	}
+	if !set.reading.CompareAndSwap(c, nil) {
+		return false
+	}
+	if w.server.now()-begin > soonDone {
+		set.haste.slow()
+	} else {
+		set.haste.quick()
+	}
+	return true
+}
+
+// soonDone is how long others may wait for the watcher.
+const soonDone = 500 * time.Microsecond
+
+// haste says whether a watcher may read itself: not for a while after that has
+// taken long, as with handlers that wait for a disk, and longer each time.
+type haste struct {
+	skip  int // so many connections are read by others
+	again int // and so many if it takes long once more
+}
+
+const (
+	leastSkip = 64
+	mostSkip  = 4096
+)
+
+// allowed is asked for each n connections that are to be read.
+func (h *haste) allowed(n int) bool {
+	h.skip = max(0, h.skip-n)
+	return h.skip == 0
+}
+
+func (h *haste) slow() {
+	h.skip = max(leastSkip, h.again)
+	h.again = min(2*h.skip, mostSkip)
+}
+
+func (h *haste) quick() { h.again = max(0, h.again-1) }
 
 // collect takes what has happened out of the set. It does not wait, and need not
 // tell Go's scheduler as syscall.EpollWait does, which then watches the time.
@@ -199,7 +279,7 @@ func collect(set uintptr, events *[watchRun]syscall.EpollEvent) int {
 }
 
 // wake finds out whom the events concern that nobody reads at the moment.
-func (w *watch) wake(set *os.File, events []syscall.EpollEvent, woken []*conn) (n int) {
+func (w *watch) wake(set *epollSet, events []syscall.EpollEvent, woken []*conn) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.set != set {

@@ -11,6 +11,7 @@ func newWatch(*Server) *watch { return &watch{} }
 
 func (*watch) enter(*conn) bool { return false }
 func (*watch) leave(*conn)      {}
+func (*watch) relieve(*conn)    {}
 
 // release limits how long the connection may be read.
 func (*watch) release(c *conn, deadline time.Time) {
