@@ -106,14 +106,19 @@ func (s *Socket) forget(id uint64) {
 // acknowledged is called with each ACK of the client, on the goroutine that
 // reads from the connection. Those that nobody waits for are ignored.
 func (s *Socket) acknowledged(p *packet.Packet) {
+	s.settle(p.ID, answered{values: p.Values()})
+}
+
+// settle says what became of the question with an id.
+func (s *Socket) settle(id uint64, result answered) {
 	s.mu.Lock()
-	answer, ns := s.acks[p.ID], s.ns
-	delete(s.acks, p.ID)
+	answer, ns := s.acks[id], s.ns
+	delete(s.acks, id)
 	s.mu.Unlock()
 	switch {
 	case answer != nil:
-		answer(p.Values(), nil)
+		answer(result.values, result.err)
 	case ns != nil:
-		ns.asks.settle(p.ID, s.id, answered{values: p.Values()})
+		ns.asks.settle(id, s.id, result)
 	}
 }

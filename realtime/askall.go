@@ -8,7 +8,7 @@ import (
 // Answer is what one receiver of a broadcast has answered.
 type Answer[T any] struct {
 	Value T
-	Err   error // of the context, ErrDisconnected, or of decoding
+	Err   error // of the context, ErrDisconnected, ErrDropped, or of decoding
 }
 
 // AskAll emits an event to the chosen sockets and yields the acknowledgement

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -76,25 +77,47 @@ func (a *asks) gone(socket string) {
 	}
 }
 
-// forward passes answers of local sockets on to another server's asking. The
-// other server has its own ids: here the event has one of ours.
-func (a *asks) forward(members []adapter.Member, answer func(string, []Value)) (id uint64, stop func()) {
+// forward passes on to another server's asking what becomes of local sockets.
+// The other server has its own ids: here the event has one of ours.
+func (a *asks) forward(members []adapter.Member, answer func(adapter.Answer)) (id uint64, stop func()) {
 	id = a.id()
-	stops := make([]func(), 0, len(members))
 	for _, m := range members {
 		s := m.(*Socket)
-		if s.expect(id, func(values []Value, err error) {
-			if err == nil {
-				answer(s.id, values)
-			}
-		}) {
-			stops = append(stops, func() { s.forget(id) })
+		tell := func(values []Value, err error) {
+			answer(adapter.Answer{ID: s.id, Args: values, Lost: lossOf(err)})
+		}
+		if !s.expect(id, tell) {
+			tell(nil, ErrDisconnected)
 		}
 	}
 	return id, func() {
-		for _, stop := range stops {
-			stop()
+		for _, m := range members {
+			m.(*Socket).forget(id)
 		}
+	}
+}
+
+// lossOf is an error as other servers are told it.
+func lossOf(err error) adapter.Loss {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrDropped):
+		return adapter.LostDropped
+	default:
+		return adapter.LostDisconnected
+	}
+}
+
+// errorOf is lossOf the other way round.
+func errorOf(l adapter.Loss) error {
+	switch l {
+	case "":
+		return nil
+	case adapter.LostDropped:
+		return ErrDropped
+	default:
+		return ErrDisconnected
 	}
 }
 
@@ -106,7 +129,9 @@ func (a *asking) expect(ids []string) {
 	}
 }
 
-func (a *asking) answer(socket string, values []Value) { a.settle(socket, answered{values: values}) }
+func (a *asking) answer(of adapter.Answer) {
+	a.settle(of.ID, answered{values: of.Args, err: errorOf(of.Lost)})
+}
 
 func (a *asking) settle(socket string, result answered) {
 	a.mu.Lock()

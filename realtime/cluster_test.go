@@ -3,6 +3,7 @@ package realtime_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -98,7 +99,7 @@ func (p *server) Broadcast(pk *packet.Packet, o adapter.Options) {
 	}
 }
 
-func (p *server) BroadcastWithAck(ctx context.Context, pk *packet.Packet, o adapter.Options, expect func([]string), answer func(string, []packet.Value)) error {
+func (p *server) BroadcastWithAck(ctx context.Context, pk *packet.Packet, o adapter.Options, expect func([]string), answer func(adapter.Answer)) error {
 	var remote []func()
 	p.tell(command{Kind: "ask", Packet: frames(pk), Options: o}, func(o *server, c command) {
 		var members []adapter.Member
@@ -215,6 +216,50 @@ func ruleClusterThroughTheAdapter(t *testing.T, w world) {
 	}
 	a.To("room").Disconnect()
 	onB.expect("41")
+}
+
+// ruleClusterLosses: who asks sockets of other servers learns at once that one
+// of them will not answer.
+func ruleClusterLosses(t *testing.T, w world) {
+	c := &cluster{}
+	a := realtime.New(realtime.Options{Adapter: c.adapter})
+	b := realtime.New(realtime.Options{Adapter: c.adapter})
+	client := w.dial(t, serve(t, b))
+	client.say("40")
+	id, _ := client.greeting()
+	go func() {
+		client.hear()
+		client.say("41")
+	}()
+	n := 0
+	for socket, answer := range realtime.AskAll[int](t.Context(), a.Timeout(patience), "q") {
+		if n++; socket != id || !errors.Is(answer.Err, realtime.ErrDisconnected) {
+			t.Errorf("%s answers %v", socket, answer.Err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d answers", n)
+	}
+}
+
+// TestClusterDrops: so it is if the other server drops the question.
+func TestClusterDrops(t *testing.T) {
+	c := &cluster{}
+	a := realtime.New(realtime.Options{Adapter: c.adapter})
+	b := realtime.New(realtime.Options{Adapter: c.adapter})
+	sockets := make(chan *realtime.Socket, 1)
+	b.OnConnect(func(s *realtime.Socket) { sockets <- s })
+	peer := dialRaw(t, serve(t, b))
+	peer.connect()
+	s := <-sockets
+	for s.Volatile().Emit("news", strings.Repeat("x", 100_000)) == nil { // until its connection takes no more
+		time.Sleep(time.Millisecond)
+	}
+	for id, answer := range realtime.AskAll[int](t.Context(), a.Volatile().Timeout(patience), "q") {
+		if id != s.ID() || !errors.Is(answer.Err, realtime.ErrDropped) {
+			t.Errorf("%s answers %v", id, answer.Err)
+		}
+	}
 }
 
 // ruleClusterIDs: what another server asks does not get into the way of what

@@ -31,9 +31,10 @@ func (l local) Deliver(members []adapter.Member, p *packet.Packet, f adapter.Fla
 		batches.Put(batch)
 	}()
 	for _, m := range members {
-		err := m.(*Socket).receive(&forms, f, batch)
+		s := m.(*Socket)
+		err := s.receive(&forms, f, batch)
 		if err != nil && p.HasID {
-			l.ns.asks.settle(p.ID, m.ID(), answered{err: err})
+			s.settle(p.ID, answered{err: err})
 		}
 		if err != nil && err != ErrDropped && err != ErrDisconnected {
 			o.Logger.Error("encoding a broadcast", slog.String("nsp", l.ns.name), slog.Any("err", err))
@@ -60,6 +61,6 @@ func (l local) ServerSide(args []packet.Value, answer func([]packet.Value)) {
 }
 
 // Expect implements adapter.Local.
-func (l local) Expect(members []adapter.Member, answer func(string, []packet.Value)) (uint64, func()) {
+func (l local) Expect(members []adapter.Member, answer func(adapter.Answer)) (uint64, func()) {
 	return l.ns.asks.forward(members, answer)
 }

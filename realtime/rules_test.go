@@ -48,6 +48,7 @@ func TestRules(t *testing.T) {
 		"panicking maker":                         rulePanickingMaker,
 		"cluster through the adapter":             ruleClusterThroughTheAdapter,
 		"cluster i ds":                            ruleClusterIDs,
+		"cluster losses":                          ruleClusterLosses,
 	})
 }
 

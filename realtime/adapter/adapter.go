@@ -24,10 +24,11 @@ type Adapter interface {
 
 	// BroadcastWithAck is Broadcast of a packet with an id. expect is called
 	// once per server with the ids of the sockets that were sent to (before
-	// they are, on this server), and answer with the arguments of each
-	// acknowledgement of another server's sockets; those of this server come
-	// by themselves. Neither is called after ctx has ended.
-	BroadcastWithAck(ctx context.Context, p *packet.Packet, o Options, expect func(ids []string), answer func(id string, args []packet.Value)) error
+	// they are, on this server), and then answer with what became of each
+	// socket of another server, a server that was lost included; what becomes
+	// of those of this server is known without. Neither is called after ctx
+	// has ended.
+	BroadcastWithAck(ctx context.Context, p *packet.Packet, o Options, expect func(ids []string), answer func(Answer)) error
 
 	// Sockets calls yield for each socket of this server that the options
 	// choose; an adapter must not hold a lock meanwhile.
@@ -99,12 +100,29 @@ type Local interface {
 	// ServerSide runs the handlers of an event that another server has
 	// emitted. answer is nil if the other does not wait for one.
 	ServerSide(args []packet.Value, answer func(args []packet.Value))
-	// Expect registers what becomes of the acknowledgements of a broadcast
-	// that another server began: an adapter calls it before Deliver, to which
-	// it gives the packet with this id in place of the other server's, and
-	// stop when the asker no longer waits.
-	Expect(members []Member, answer func(id string, args []packet.Value)) (id uint64, stop func())
+	// Expect has answer called for each of the members, once, with what
+	// becomes of a broadcast that another server began: some time after, or
+	// from within. An adapter calls it when the asker knows whom to expect,
+	// and before Deliver, to which it gives the packet with this id in place
+	// of the other server's; and stop when the asker no longer waits.
+	Expect(members []Member, answer func(Answer)) (id uint64, stop func())
 }
+
+// Answer is what became of one receiver of a broadcast with acknowledgements.
+type Answer struct {
+	ID   string         `json:"id"`
+	Args []packet.Value `json:"args,omitempty"` // of the acknowledgement
+	Lost Loss           `json:"lost,omitempty"` // why there is none
+}
+
+// Loss is why a socket does not acknowledge, and will not; "" if it has.
+type Loss string
+
+// The losses.
+const (
+	LostDisconnected Loss = "disconnected" // the socket has ended
+	LostDropped      Loss = "dropped"      // the connection did not take the packet
+)
 
 // Options chooses sockets: those in any of Rooms (all, if empty) and in none
 // of Except. They are not changed once handed over.

@@ -260,7 +260,7 @@ func (a *Memory) unmarked(dst []Member, r *room) []Member {
 }
 
 // BroadcastWithAck implements Adapter.
-func (a *Memory) BroadcastWithAck(_ context.Context, p *packet.Packet, o Options, expect func([]string), _ func(string, []packet.Value)) error {
+func (a *Memory) BroadcastWithAck(_ context.Context, p *packet.Packet, o Options, expect func([]string), _ func(Answer)) error {
 	list := takeList()
 	defer giveList(list)
 	*list = a.choose(*list, o)

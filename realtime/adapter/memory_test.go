@@ -40,7 +40,7 @@ func (r *recorder) Deliver(members []Member, _ *packet.Packet, _ Flags) {
 func (r *recorder) Describe(m Member) SocketInfo                    { return SocketInfo{ID: m.ID()} }
 func (r *recorder) Disconnect(Member, Closing)                      {}
 func (r *recorder) ServerSide([]packet.Value, func([]packet.Value)) {}
-func (r *recorder) Expect([]Member, func(string, []packet.Value)) (uint64, func()) {
+func (r *recorder) Expect([]Member, func(Answer)) (uint64, func()) {
 	return 0, func() {}
 }
 
