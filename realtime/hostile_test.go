@@ -230,3 +230,28 @@ func TestPlainSlowReader(t *testing.T) {
 		}
 	})
 }
+
+// TestBackOnTheSameConnection: a client that leaves a namespace and comes back
+// at once, while its other namespaces go on, does not replace its own
+// connection.
+func TestBackOnTheSameConnection(t *testing.T) {
+	server := realtime.New(realtime.Options{})
+	if err := server.Recover(realtime.Recovery{}); err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	realtime.On0(server, "slow", func(context.Context, *realtime.Socket) error {
+		<-release
+		return nil
+	})
+	c := dialRaw(t, serve(t, server))
+	c.say("40")
+	id, pid := c.greeting()
+	c.say(`42["slow"]`)
+	c.say("41")
+	c.say(fmt.Sprintf(`40{"pid":%q}`, pid))
+	time.AfterFunc(100*time.Millisecond, func() { close(release) })
+	if again, _ := c.greeting(); again == id {
+		t.Error("a session that the client has ended goes on")
+	}
+}

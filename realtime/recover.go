@@ -1,7 +1,6 @@
 package realtime
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -100,7 +99,7 @@ func (s *Socket) recover(auth Value) bool {
 }
 
 func (s *Socket) restore(pid, offset string) bool {
-	if old := s.ns.live.find(pid); old != nil && !old.makeWay(s.Context()) {
+	if old := s.ns.live.find(pid); old != nil && !old.makeWay(s) {
 		return false
 	}
 	session, err := s.ns.adapter.RestoreSession(s, pid, offset)
@@ -143,8 +142,10 @@ func (s *Socket) takes(missed []*packet.Packet) bool {
 }
 
 // makeWay ends a socket whose client has come back before the loss of the
-// connection was noticed, and waits until its session is kept.
-func (s *Socket) makeWay(ctx context.Context) bool {
+// connection was noticed, and waits until its session is kept. If the client
+// has ended the socket itself, and come back on the same connection, that goes
+// on.
+func (s *Socket) makeWay(next *Socket) bool {
 	s.mu.Lock()
 	if s.gone == nil {
 		s.gone = make(chan struct{})
@@ -153,7 +154,9 @@ func (s *Socket) makeWay(ctx context.Context) bool {
 	s.mu.Unlock()
 	s.conn.remove(s)
 	s.end(ReasonTransportClose, nil)
-	s.conn.link.Close(ReasonTransportClose)
+	if s.conn != next.conn {
+		s.conn.link.Close(ReasonTransportClose)
+	}
 
 	late := time.NewTimer(takeoverWait)
 	defer late.Stop()
@@ -161,7 +164,7 @@ func (s *Socket) makeWay(ctx context.Context) bool {
 	case <-gone:
 		return true
 	case <-late.C:
-	case <-ctx.Done():
+	case <-next.Context().Done():
 	}
 	return false
 }
