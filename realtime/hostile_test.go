@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -253,5 +254,70 @@ func TestBackOnTheSameConnection(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, func() { close(release) })
 	if again, _ := c.greeting(); again == id {
 		t.Error("a session that the client has ended goes on")
+	}
+}
+
+// TestNothingIsMissedWhileMiddlewaresDecide: a client that recovers gets all
+// that is emitted meanwhile, however much, if need be at its next attempt.
+func TestNothingIsMissedWhileMiddlewaresDecide(t *testing.T) {
+	const events = 3000
+	var coming atomic.Bool
+	deciding, decide := make(chan struct{}), make(chan struct{})
+	server := realtime.New(realtime.Options{})
+	if err := server.Recover(realtime.Recovery{AskMiddlewares: true}); err != nil {
+		t.Fatal(err)
+	}
+	sockets := make(chan *realtime.Socket, 4)
+	server.OnConnect(func(s *realtime.Socket) { sockets <- s })
+	server.Use(func(*realtime.Socket) error {
+		if coming.CompareAndSwap(true, false) {
+			close(deciding)
+			<-decide
+		}
+		return nil
+	})
+	url := serve(t, server)
+	c := dialRaw(t, url)
+	c.say("40")
+	id, pid := c.greeting()
+	s := <-sockets
+	server.Emit("first")
+	offset := c.offset(`42["first","`)
+	c.ws.Close()
+	for s.Context().Err() == nil || server.Namespace.Socket(id) != nil {
+		time.Sleep(time.Millisecond)
+	}
+	coming.Store(true)
+	c = dialRaw(t, url)
+	c.say(fmt.Sprintf(`40{"pid":%q,"offset":%q}`, pid, offset))
+	<-deciding
+	for n := range events {
+		server.Emit("n", n)
+	}
+	close(decide)
+	go func() {
+		<-sockets
+		server.Emit("n", events)
+	}()
+	next := 0
+	for attempts := 0; next <= events && attempts < 3; {
+		text := c.hear()
+		if rest, ok := strings.CutPrefix(text, `42["n",`); ok {
+			number, last, _ := strings.Cut(rest, ",")
+			if number != fmt.Sprint(next) {
+				t.Fatalf("got event %s, want %d", number, next)
+			}
+			next++
+			offset = strings.Trim(last, `"]`)
+		} else if !strings.HasPrefix(text, "40") {
+			attempts++
+			c = dialRaw(t, url)
+			c.say(fmt.Sprintf(`40{"pid":%q,"offset":%q}`, pid, offset))
+		} else if !strings.Contains(text, id) {
+			t.Fatal("the session is lost")
+		}
+	}
+	if next <= events {
+		t.Errorf("got %d events, want %d", next, events+1)
 	}
 }

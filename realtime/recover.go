@@ -133,7 +133,7 @@ func (s *Socket) Resume(session *adapter.Restored) bool {
 // takes says whether the connection's queue has room for packets: a client that
 // has missed more would be cut off, as often as it came back for it.
 func (s *Socket) takes(missed []*packet.Packet) bool {
-	const encoded = 128 // what else there is to a packet, and to the CONNECT, is less
+	encoded := 128 + len(s.name) // what else there is to a packet, and to the CONNECT, is less
 	room := s.server().queueBytes() - s.conn.link.QueuedBytes() - encoded
 	for _, p := range missed {
 		room -= p.Size() + encoded

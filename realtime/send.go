@@ -122,6 +122,9 @@ func (s *Socket) receiveEarly(forms *form, f adapter.Flags) error {
 		return ErrDisconnected
 	}
 	if len(s.early) >= maxEarly {
+		if s.recovered { // it would never know what it has missed: it is to come again
+			s.conn.link.Close(ReasonForcedServer)
+		}
 		return ErrDropped
 	}
 	s.early = append(s.early, encoded)
