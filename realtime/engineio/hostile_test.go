@@ -157,25 +157,26 @@ func TestSlowReaderIsLeft(t *testing.T) {
 // TestBlockedReceiver: heartbeats go on while a receiver takes its time, and
 // find out that the peer is gone.
 func TestBlockedReceiver(t *testing.T) {
-	blocks := func(s *Socket, _ Message) { <-s.Done() }
-	o := Options{PingInterval: 50 * time.Millisecond, PingTimeout: 50 * time.Millisecond}
-	all := newSessions(t, blocks)
-	c := overTCP(t, o, all.accept).connect(WebSocket)
-	r := all.next()
-	c.ws.SetReadDeadline(time.Now().Add(10 * time.Second))
-	c.say("block")
-	for range 5 {
-		if p := c.next(); p.Type != wire.Ping {
-			t.Fatalf("got %v, want a ping", p)
+	synctest.Test(t, func(t *testing.T) {
+		all := newSessions(t, func(s *Socket, _ Message) { <-s.Done() })
+		c := overPipes(t, Options{}, all.accept).connect(WebSocket)
+		r := all.next()
+		c.ws.SetReadDeadline(time.Now().Add(time.Hour))
+		c.say("block")
+		for range 5 {
+			if p := c.next(); p.Type != wire.Ping {
+				t.Fatalf("got %v, want a ping", p)
+			}
 		}
-	}
-	c.ws.NetConn().Close()
-	select {
-	case <-r.closed:
-	case <-time.After(10 * time.Second):
-		t.Error("nobody notices that the peer is gone")
-		r.s.Close(ReasonForcedClose)
-	}
+		c.ws.NetConn().Close()
+		time.Sleep(DefaultPingInterval + DefaultPingTimeout)
+		select {
+		case <-r.closed:
+		default:
+			t.Error("nobody notices that the peer is gone")
+			r.s.Close(ReasonForcedClose)
+		}
+	})
 }
 
 // TestCandidateOfAnEndedSession: a WebSocket that wanted to take over is closed
