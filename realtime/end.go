@@ -76,7 +76,7 @@ func (s *Socket) finish(before int32, reason Reason) {
 	if before == connected {
 		s.finishConnected(reason)
 	}
-	if before == connected || s.Recovered() {
+	if before != connecting || s.Recovered() { // in rooms, which may have been saved
 		s.ns.persist(s, reason)
 	}
 	s.ns.adapter.DelAll(s)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -319,5 +320,41 @@ func TestNothingIsMissedWhileMiddlewaresDecide(t *testing.T) {
 	}
 	if next <= events {
 		t.Errorf("got %d events, want %d", next, events+1)
+	}
+}
+
+// TestLateJoin: what is done to a socket after its end is not taken for a sign
+// of life.
+func TestLateJoin(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "recovery")
+	log, err := recovery.OpenFile(file, recovery.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := realtime.New(realtime.Options{})
+	if err := server.Recover(realtime.Recovery{Log: func(string) (recovery.Log, error) { return log, nil }}); err != nil {
+		t.Fatal(err)
+	}
+	sockets := make(chan *realtime.Socket, 1)
+	server.OnConnect(func(s *realtime.Socket) { sockets <- s })
+	c := dialRaw(t, serve(t, server))
+	c.say("40")
+	id, pid := c.greeting()
+	s := <-sockets
+	c.say("41")
+	for s.Context().Err() == nil || server.Namespace.Socket(id) != nil {
+		time.Sleep(time.Millisecond)
+	}
+	s.Join("late")
+	if err := log.Close(); err != nil {
+		t.Error(err)
+	}
+	again, err := recovery.OpenFile(file, recovery.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if s, there := again.TakeSession(pid); there {
+		t.Errorf("a session that its client has ended comes back: %+v", s)
 	}
 }

@@ -185,6 +185,13 @@ func (a *Memory) delAll(m Member) {
 	seat.places, seat.left = nil, true
 }
 
+// gone reports whether DelAll was called.
+func (a *Memory) gone(m Member) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return m.Seat().left
+}
+
 // lists are borrowed for the choice of receivers, so that a broadcast
 // allocates nothing for each of them.
 var lists = sync.Pool{New: func() any { return new([]Member) }}

@@ -101,7 +101,7 @@ type Snapshotter interface {
 
 // saveLive lets a log that outlives a crash know how the session stands.
 func (a *Recovering) saveLive(m Member) {
-	if !a.log.Live() {
+	if !a.log.Live() || a.gone(m) {
 		return
 	}
 	if s, ok := m.(Snapshotter); ok {
