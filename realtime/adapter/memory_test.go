@@ -172,3 +172,24 @@ func BenchmarkBroadcast(b *testing.B) {
 		})
 	}
 }
+
+// TestWatcherPanics: one who panics is told of what happens later.
+func TestWatcherPanics(t *testing.T) {
+	a := NewMemory(&recorder{})
+	var told []string
+	a.Watch(func(c Change) {
+		if c.Room == "panic" {
+			panic("a watcher")
+		}
+		told = append(told, c.Room)
+	})
+	m := &member{id: "m"}
+	func() {
+		defer func() { recover() }()
+		a.AddAll(m, "first", "panic", "second")
+	}()
+	a.AddAll(m, "third")
+	if want := []string{"first", "second", "third"}; !slices.Equal(told, want) {
+		t.Errorf("told of %q, want %q", told, want)
+	}
+}

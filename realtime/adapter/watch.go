@@ -23,9 +23,22 @@ func (a *Memory) note(m Member, r *room, left bool) {
 // tell passes on what was noted, unless somebody is at it.
 func (a *Memory) tell() {
 	for changes := a.takeChanges(); changes != nil; changes = a.moreChanges() {
-		for _, c := range changes {
-			a.watch(c)
+		a.tellOf(changes)
+	}
+}
+
+// tellOf leaves what comes behind a panic to the next who tells.
+func (a *Memory) tellOf(changes []Change) {
+	i := 0
+	defer func() {
+		if i < len(changes) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.changes, a.telling = append(changes[i+1:], a.changes...), false
 		}
+	}()
+	for ; i < len(changes); i++ {
+		a.watch(changes[i])
 	}
 }
 
