@@ -413,6 +413,7 @@ func (c *conn) reply(code int) {
 	s.push(item{packet: &Packet{flat: frame.AppendClose(nil, code)}, plain: true})
 	s.restUntil = 0 // the peer listens no more
 	s.mu.Unlock()
+	c.raw.parting()
 	sc := takeScratch()
 	s.flush(sc)
 	sc.release()

@@ -13,8 +13,9 @@ import (
 // rawConn reads and writes a connection's descriptor without waiting where
 // Go's own methods would. Its zero value is of no use.
 type rawConn struct {
-	mu sync.Mutex // held while the descriptor is written to or shut; guards fd
-	fd int        // -1 when shut
+	mu    sync.Mutex // held while the descriptor is written to or shut; guards both
+	fd    int        // -1 when shut
+	flags uintptr    // of what is sent
 
 	rc syscall.RawConn // for reading, which keeps the descriptor from being closed meanwhile
 
@@ -42,7 +43,7 @@ func (c *rawConn) init(nc net.Conn) {
 	if err := rc.Control(func(fd uintptr) { c.fd = int(fd) }); err != nil {
 		return
 	}
-	c.rc, c.onIn = rc, c.tryRead
+	c.rc, c.onIn, c.flags = rc, c.tryRead, sendFlags
 }
 
 // usable says whether there is a descriptor.
@@ -54,6 +55,24 @@ func (c *rawConn) shut() {
 	c.mu.Lock()
 	c.fd = -1
 	c.mu.Unlock()
+}
+
+// parting says that the connection is closed after the next write: what is
+// written leaves together with the end of the stream.
+func (c *rawConn) parting() {
+	c.mu.Lock()
+	c.flags |= syscall.MSG_MORE
+	c.mu.Unlock()
+}
+
+// enter adds the descriptor to an epoll set.
+func (c *rawConn) enter(set int, ev *syscall.EpollEvent) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return net.ErrClosed
+	}
+	return syscall.EpollCtl(set, syscall.EPOLL_CTL_ADD, c.fd, ev)
 }
 
 // errNothing is returned by read when there is nothing to read.
@@ -91,7 +110,7 @@ const maxIov = 1024
 
 // write makes one attempt to write p and returns how much was taken.
 func (c *rawConn) write(p []byte) (int, error) {
-	return c.send(syscall.SYS_SENDTO, unsafe.Pointer(unsafe.SliceData(p)), uintptr(len(p)), sendFlags)
+	return c.send(syscall.SYS_SENDTO, unsafe.Pointer(unsafe.SliceData(p)), uintptr(len(p)))
 }
 
 // writev is write for several pieces.
@@ -105,7 +124,7 @@ func (c *rawConn) writev(w *iovecs, segments [][]byte) (int, error) {
 	w.header.Iov = unsafe.SliceData(w.list)
 	w.header.Iovlen = 0
 	setLen(&w.header.Iovlen, len(w.list))
-	n, err := c.send(syscall.SYS_SENDMSG, unsafe.Pointer(&w.header), sendFlags, 0)
+	n, err := c.send(syscall.SYS_SENDMSG, unsafe.Pointer(&w.header), 0)
 	clear(w.list)
 	return n, err
 }
@@ -123,11 +142,15 @@ const sendFlags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
 
 // send makes one system call; those of sockets are quicker than write(2). It
 // does not wait, so that it need not tell Go's scheduler.
-func (c *rawConn) send(trap uintptr, p unsafe.Pointer, a, b uintptr) (int, error) {
+func (c *rawConn) send(trap uintptr, p unsafe.Pointer, size uintptr) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fd < 0 {
 		return 0, net.ErrClosed
+	}
+	a, b := size, c.flags
+	if trap == syscall.SYS_SENDMSG {
+		a, b = c.flags, 0 // the size is within the message
 	}
 	for {
 		n, _, errno := syscall.RawSyscall6(trap, uintptr(c.fd), uintptr(p), a, b, 0, 0)

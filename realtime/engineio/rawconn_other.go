@@ -20,6 +20,7 @@ const unusable = "unreachable: usable returns false"
 func (*rawConn) init(net.Conn) {}
 func (*rawConn) usable() bool  { return false }
 func (*rawConn) shut()         {}
+func (*rawConn) parting()      {}
 
 func (*rawConn) read([]byte) (int, error)              { panic(unusable) }
 func (*rawConn) write([]byte) (int, error)             { panic(unusable) }

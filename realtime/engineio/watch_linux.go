@@ -3,7 +3,6 @@
 package engineio
 
 import (
-	"errors"
 	"os"
 	"runtime"
 	"sync"
@@ -34,6 +33,7 @@ type watch struct {
 // epollSet is an epoll set, and the goroutine that watches it.
 type epollSet struct {
 	file *os.File
+	fd   int // of file
 	rc   syscall.RawConn
 
 	// reading is the connection that the watcher reads from itself. Who makes
@@ -125,7 +125,7 @@ func (w *watch) open() error {
 		set.Close()
 		return err
 	}
-	w.set = &epollSet{file: set, rc: rc}
+	w.set = &epollSet{file: set, fd: fd, rc: rc}
 	go w.run(w.set)
 	return nil
 }
@@ -168,19 +168,10 @@ const edgeTriggered = 1 << 31
 // counts. It leaves the set when it is closed.
 func (w *watch) add(c *conn) error {
 	slot := c.slot - 1
-	ev := syscall.EpollEvent{
+	return c.raw.enter(w.set.fd, &syscall.EpollEvent{
 		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | edgeTriggered,
 		Fd:     slot, Pad: int32(w.rounds[slot]),
-	}
-	var failed error
-	err := c.raw.rc.Control(func(fd uintptr) {
-		failed = w.set.rc.Control(func(set uintptr) {
-			if err := syscall.EpollCtl(int(set), syscall.EPOLL_CTL_ADD, int(fd), &ev); err != nil {
-				failed = err
-			}
-		})
 	})
-	return errors.Join(err, failed)
 }
 
 // watchRun is how many connections are given to readers before those get a
