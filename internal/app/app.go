@@ -143,7 +143,7 @@ func (a *App) run(ctx context.Context) error {
 	if err := a.ensureToken(); err != nil {
 		return err
 	}
-	listeners, err := a.listen()
+	listeners, err := a.listen(ctx)
 	if err != nil {
 		return err
 	}

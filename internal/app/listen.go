@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 
 // listen takes over systemd's sockets, or opens our own: all those that were
 // asked for; of the default ones as many as there can be.
-func (a *App) listen() ([]net.Listener, error) {
+func (a *App) listen(ctx context.Context) ([]net.Listener, error) {
 	cfg := a.cfg()
 	explicit := cfg.Origin("http.listen").Source != "default"
 	inherited, err := systemd.Listeners()
@@ -28,9 +29,9 @@ func (a *App) listen() ([]net.Listener, error) {
 		return inherited, nil
 	}
 	if explicit {
-		return httpd.Listen(cfg.HTTP.Listen)
+		return httpd.Listen(ctx, cfg.HTTP.Listen)
 	}
-	listeners, errs := httpd.ListenAny(cfg.HTTP.Listen)
+	listeners, errs := httpd.ListenAny(ctx, cfg.HTTP.Listen)
 	if len(listeners) == 0 {
 		return nil, errs[0]
 	}

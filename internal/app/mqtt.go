@@ -28,7 +28,7 @@ func (a *App) newMQTT(cfg *config.Loaded) (*mqtt.Server, error) {
 
 // serveMQTT is a part.
 func (a *App) serveMQTT(ctx context.Context) error {
-	listeners, err := httpd.Listen([]string{a.opts.Loaded.Bus.MQTT})
+	listeners, err := httpd.Listen(ctx, []string{a.opts.Loaded.Bus.MQTT})
 	if err != nil {
 		return err
 	}

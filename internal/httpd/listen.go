@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -51,10 +52,10 @@ func otherPort(port string) string {
 }
 
 // Listen opens every address, or none.
-func Listen(addrs []string) ([]net.Listener, error) {
+func Listen(ctx context.Context, addrs []string) ([]net.Listener, error) {
 	var open []net.Listener
 	for _, addr := range addrs {
-		l, err := listenOn(addr)
+		l, err := listenOn(ctx, addr)
 		if err != nil {
 			closeAll(open)
 			return nil, err
@@ -66,11 +67,11 @@ func Listen(addrs []string) ([]net.Listener, error) {
 
 // ListenAny opens those addresses that it can, at least one, and returns why
 // the others could not be.
-func ListenAny(addrs []string) ([]net.Listener, []error) {
+func ListenAny(ctx context.Context, addrs []string) ([]net.Listener, []error) {
 	var open []net.Listener
 	var errs []error
 	for _, addr := range addrs {
-		if l, err := listenOn(addr); err != nil {
+		if l, err := listenOn(ctx, addr); err != nil {
 			errs = append(errs, err)
 		} else {
 			open = append(open, l)
@@ -79,14 +80,14 @@ func ListenAny(addrs []string) ([]net.Listener, []error) {
 	return open, errs
 }
 
-func listenOn(addr string) (net.Listener, error) {
+func listenOn(ctx context.Context, addr string) (net.Listener, error) {
 	// An IPv4 address is asked for as such: Go's "tcp" would do, but names the
 	// other family in its errors.
 	network := "tcp"
 	if host, _, _ := net.SplitHostPort(addr); strings.Count(host, ".") == 3 {
 		network = "tcp4"
 	}
-	l, err := net.Listen(network, addr)
+	l, err := listenConfig().Listen(ctx, network, addr)
 	if err != nil {
 		return nil, &ListenError{addr, err}
 	}

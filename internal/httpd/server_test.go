@@ -18,7 +18,7 @@ import (
 // start serves handlers on a loopback port and returns its address.
 func start(t *testing.T, maxConns int64, handlers map[string]http.HandlerFunc) (addr string, s *Server) {
 	t.Helper()
-	listeners, err := Listen([]string{"127.0.0.1:0"})
+	listeners, err := Listen(t.Context(), []string{"127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestConnectionLimit(t *testing.T) {
 }
 
 func TestEndWaitsForRequests(t *testing.T) {
-	listeners, err := Listen([]string{"127.0.0.1:0"})
+	listeners, err := Listen(t.Context(), []string{"127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestEndWaitsForRequests(t *testing.T) {
 // Who was let in is answered, whether it asks for the first time or once more,
 // and told that it was the last time.
 func TestTheLastCall(t *testing.T) {
-	listeners, err := Listen([]string{"127.0.0.1:0"})
+	listeners, err := Listen(t.Context(), []string{"127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestTheLastCall(t *testing.T) {
 }
 
 func TestListenErrors(t *testing.T) {
-	taken, err := Listen([]string{"127.0.0.1:0"})
+	taken, err := Listen(t.Context(), []string{"127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,13 +214,13 @@ func TestListenErrors(t *testing.T) {
 		{addr, syscall.EADDRINUSE, "another program serves there"},
 		{"203.0.113.1:80", syscall.EADDRNOTAVAIL, "no interface has this address"},
 	} {
-		_, err := Listen([]string{"127.0.0.1:0", test.addr})
+		_, err := Listen(t.Context(), []string{"127.0.0.1:0", test.addr})
 		listenErr, ok := errors.AsType[*ListenError](err)
 		if !ok || !errors.Is(err, test.is) || !strings.Contains(listenErr.Hint(), test.hint) {
 			t.Errorf("%s: %v", test.addr, err)
 		}
 	}
-	some, errs := ListenAny([]string{addr, "127.0.0.1:0"})
+	some, errs := ListenAny(t.Context(), []string{addr, "127.0.0.1:0"})
 	if len(some) != 1 || len(errs) != 1 {
 		t.Errorf("ListenAny opened %d, with %v", len(some), errs)
 	}

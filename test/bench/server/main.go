@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"server22.local/appliance/internal/gcpace"
+	"server22.local/appliance/internal/httpd"
 	"server22.local/appliance/realtime"
 	"server22.local/appliance/realtime/engineio"
 )
@@ -35,5 +36,9 @@ func main() {
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", io)
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+cmp.Or(os.Getenv("PORT"), "9000"), mux))
+	listeners, err := httpd.Listen(context.Background(), []string{"127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "9000")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(http.Serve(listeners[0], mux))
 }
