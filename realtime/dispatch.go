@@ -27,7 +27,7 @@ func (s *Socket) handle(p *packet.Packet) {
 		hooks.Handled(s, e.Name(), time.Since(begin), err)
 	}
 	if err != nil {
-		s.failed(e, err)
+		s.call("AckError", func() { s.failed(e, err) })
 	}
 }
 

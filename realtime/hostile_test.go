@@ -358,3 +358,19 @@ func TestLateJoin(t *testing.T) {
 		t.Errorf("a session that its client has ended comes back: %+v", s)
 	}
 }
+
+// TestAckErrorPanics: it ends its socket only, as other callbacks do.
+func TestAckErrorPanics(t *testing.T) {
+	server := realtime.New(realtime.Options{AckError: func(error) any { panic("no words for it") }})
+	realtime.On0(server, "fail", func(context.Context, *realtime.Socket) error { return errors.New("fails") })
+	realtime.On0(server, "do", func(context.Context, *realtime.Socket) error { return nil })
+	url := serve(t, server)
+	other := dialRaw(t, url)
+	other.connect()
+	c := dialRaw(t, url)
+	c.connect()
+	c.say(`421["fail"]`)
+	c.expect("41")
+	other.say(`421["do"]`)
+	other.expect("431[]")
+}
