@@ -36,7 +36,7 @@ func (s *Socket) connect(auth Value) {
 		return
 	}
 	if hook := s.server().o.Hooks.Connected; hook != nil {
-		hook(s)
+		s.call("Hooks.Connected", func() { hook(s) })
 	}
 	s.server().o.Logger.LogAttrs(s.Context(), slog.LevelDebug, "socket connected", slog.String("nsp", s.name),
 		slog.String("sid", s.id), slog.String("remote", s.Request().RemoteAddr), slog.Bool("recovered", restored))

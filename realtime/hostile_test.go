@@ -374,3 +374,39 @@ func TestAckErrorPanics(t *testing.T) {
 	other.say(`421["do"]`)
 	other.expect("431[]")
 }
+
+// TestConnectHookPanics: a hook that panics while a socket connects ends that
+// socket only.
+func TestConnectHookPanics(t *testing.T) {
+	for name, hooks := range map[string]func(panics func()) realtime.Hooks{
+		"Connected": func(panics func()) realtime.Hooks {
+			return realtime.Hooks{Connected: func(*realtime.Socket) { panics() }}
+		},
+		"Joined": func(panics func()) realtime.Hooks {
+			return realtime.Hooks{Joined: func(*realtime.Socket, string, int) { panics() }}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var armed atomic.Bool
+			server := realtime.New(realtime.Options{Hooks: hooks(func() {
+				if armed.Load() {
+					panic("in a hook")
+				}
+			})})
+			realtime.On0(server, "do", func(context.Context, *realtime.Socket) error { return nil })
+			url := serve(t, server)
+			other := dialRaw(t, url)
+			other.connect()
+			armed.Store(true)
+			c := dialRaw(t, url)
+			c.say("40")
+			for frame := ""; frame != "41"; frame = c.hear() {
+				if frame != "" && frame[0] != '4' {
+					t.Fatalf("the socket is not told: %s", frame)
+				}
+			}
+			other.say(`421["do"]`)
+			other.expect("431[]")
+		})
+	}
+}

@@ -165,7 +165,7 @@ func (b *inbox) work(s *Socket) {
 		for i, j := range jobs {
 			jobs[i] = job{}
 			if j.run != nil {
-				j.run()
+				s.call("callback", j.run)
 			} else if !b.dropped() {
 				s.handle(j.packet)
 			}
