@@ -302,16 +302,16 @@ func (c *conn) events() error {
 		}
 	}()
 	for {
-		if c.joined && heard == nil {
-			heard = c.socket
-			heard.heard()
-		}
 		ev, ok, err := c.reader.Next()
 		if err != nil {
 			return c.violation(err)
 		}
 		if !ok {
 			return nil
+		}
+		if c.joined && heard == nil {
+			heard = c.socket
+			heard.heard()
 		}
 		if err := c.event(ev); err != nil {
 			return err
