@@ -88,16 +88,20 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 			r := all.next()
 			c.ws.NetConn().(*net.TCPConn).SetReadBuffer(4 << 10)
 			before := heap()
-			go func() {
-				flood(c, r.s)
-				c.trySend(wire.Packet{Type: wire.Message, Data: []byte("that was all")})
-			}()
+			flood(c, r.s) // whose own garbage is not to be measured
+			c.trySend(wire.Packet{Type: wire.Message, Data: []byte("that was all")})
 			for r.count() == 0 && !r.s.closed.Load() {
+				time.Sleep(time.Millisecond)
+			}
+			more := heap() - before
+			for range 100 { // what is still being read is not kept
+				if more <= 16<<20 {
+					return
+				}
 				time.Sleep(10 * time.Millisecond)
+				more = heap() - before
 			}
-			if more := heap() - before; more > 16<<20 {
-				t.Errorf("%d KB for answers that nobody reads", more>>10)
-			}
+			t.Errorf("%d KB for answers that nobody reads", more>>10)
 		})
 	}
 }
