@@ -91,12 +91,7 @@ func (s *Socket) vanish() {
 	if s.linger != nil {
 		s.linger.Stop()
 	}
-	candidate := s.candidate
-	s.candidate = nil
 	s.mu.Unlock()
-	if candidate != nil {
-		candidate.shut() // there is nothing left to fetch
-	}
 	if was != gone {
 		s.server.remove(s)
 		s.part()

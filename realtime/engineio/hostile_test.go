@@ -2,7 +2,6 @@ package engineio
 
 import (
 	"bytes"
-	"errors"
 	"net"
 	"runtime"
 	"strings"
@@ -181,28 +180,4 @@ func TestBlockedReceiver(t *testing.T) {
 			r.s.Close(ReasonForcedClose)
 		}
 	})
-}
-
-// TestCandidateOfAnEndedSession: a WebSocket that wanted to take over is closed
-// with the session, not when its time is over.
-func TestCandidateOfAnEndedSession(t *testing.T) {
-	all := newSessions(t, nil)
-	b := overTCP(t, Options{UpgradeTimeout: time.Hour}, all.accept)
-	c := b.connect(Polling)
-	ws := b.dialWebSocket(c.sid)
-	polled := make(chan error)
-	go func() { polled <- c.end() }()
-	r := all.next()
-	for !r.s.Writable() { // until the poll is there
-		time.Sleep(time.Millisecond)
-	}
-	if err := b.engine.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	<-polled
-	ws.SetReadDeadline(time.Now().Add(5 * time.Second))
-	_, _, err := ws.ReadMessage()
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		t.Error("the WebSocket is left open")
-	}
 }
