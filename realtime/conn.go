@@ -84,9 +84,11 @@ func (c *conn) Message(m engineio.Message) {
 // returned, and longer by some.
 func frameOf(m engineio.Message) packet.Frame {
 	f := packet.Frame{Data: m.Data, Binary: m.Binary}
-	if !m.Owned && m.Binary {
+	switch {
+	case m.Owned:
+	case m.Binary:
 		f.Data = memory.Clone(m.Data)
-	} else if !m.Owned {
+	default:
 		f.Data = bytes.Clone(m.Data)
 	}
 	if m.Binary && len(f.Data) >= memory.Min {

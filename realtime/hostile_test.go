@@ -47,21 +47,33 @@ func TestPanicAmidABroadcast(t *testing.T) {
 	second.expect(`42["two"]`)
 }
 
-// leaveAndReturn connects a client that can recover, and has it come back.
-func leaveAndReturn(t *testing.T, io *realtime.Server, url string, sockets <-chan *realtime.Socket) (id, back string, missed []string) {
+// comeAndGo connects a client that can recover, and has its connection break.
+func comeAndGo(t *testing.T, io *realtime.Server, url string, sockets <-chan *realtime.Socket) (id, pid, offset string) {
 	t.Helper()
 	c := dialRaw(t, url)
 	c.say("40")
-	id, pid := c.greeting()
+	id, pid = c.greeting()
 	s := <-sockets
 	io.Emit("first")
-	offset := c.offset(`42["first","`)
+	offset = c.offset(`42["first","`)
 	c.ws.Close()
-	for s.Context().Err() == nil || io.Namespace.Socket(id) != nil {
+	untilGone(io, s)
+	return id, pid, offset
+}
+
+// untilGone waits until nothing of a socket is left.
+func untilGone(io *realtime.Server, s *realtime.Socket) {
+	for s.Context().Err() == nil || io.Namespace.Socket(s.ID()) != nil {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// leaveAndReturn connects a client that can recover, and has it come back.
+func leaveAndReturn(t *testing.T, io *realtime.Server, url string, sockets <-chan *realtime.Socket) (id, back string, missed []string) {
+	t.Helper()
+	id, pid, offset := comeAndGo(t, io, url, sockets)
 	io.Emit("missed")
-	c = dialRaw(t, url)
+	c := dialRaw(t, url)
 	c.say(fmt.Sprintf(`40{"pid":%q,"offset":%q}`, pid, offset))
 	for {
 		text := c.hear()
@@ -115,20 +127,11 @@ func TestMissedMoreThanTheQueueTakes(t *testing.T) {
 	sockets := make(chan *realtime.Socket, 4)
 	server.OnConnect(func(s *realtime.Socket) { sockets <- s })
 	url := serve(t, server)
-	c := dialRaw(t, url)
-	c.say("40")
-	_, pid := c.greeting()
-	s := <-sockets
-	server.Emit("first")
-	offset := c.offset(`42["first","`)
-	c.ws.Close()
-	for s.Context().Err() == nil || server.Namespace.Socket(s.ID()) != nil {
-		time.Sleep(time.Millisecond)
-	}
+	_, pid, offset := comeAndGo(t, server, url, sockets)
 	for range 40 {
 		server.Emit("missed", strings.Repeat("x", 100_000))
 	}
-	c = dialRaw(t, url)
+	c := dialRaw(t, url)
 	c.say(fmt.Sprintf(`40{"pid":%q,"offset":%q}`, pid, offset))
 	for n := 0; ; n++ {
 		text := c.hear()
@@ -278,18 +281,9 @@ func TestNothingIsMissedWhileMiddlewaresDecide(t *testing.T) {
 		return nil
 	})
 	url := serve(t, server)
-	c := dialRaw(t, url)
-	c.say("40")
-	id, pid := c.greeting()
-	s := <-sockets
-	server.Emit("first")
-	offset := c.offset(`42["first","`)
-	c.ws.Close()
-	for s.Context().Err() == nil || server.Namespace.Socket(id) != nil {
-		time.Sleep(time.Millisecond)
-	}
+	id, pid, offset := comeAndGo(t, server, url, sockets)
 	coming.Store(true)
-	c = dialRaw(t, url)
+	c := dialRaw(t, url)
 	c.say(fmt.Sprintf(`40{"pid":%q,"offset":%q}`, pid, offset))
 	<-deciding
 	for n := range events {
@@ -339,12 +333,10 @@ func TestLateJoin(t *testing.T) {
 	server.OnConnect(func(s *realtime.Socket) { sockets <- s })
 	c := dialRaw(t, serve(t, server))
 	c.say("40")
-	id, pid := c.greeting()
+	_, pid := c.greeting()
 	s := <-sockets
 	c.say("41")
-	for s.Context().Err() == nil || server.Namespace.Socket(id) != nil {
-		time.Sleep(time.Millisecond)
-	}
+	untilGone(server, s)
 	s.Join("late")
 	if err := log.Close(); err != nil {
 		t.Error(err)

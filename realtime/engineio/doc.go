@@ -28,12 +28,12 @@
 // watch_linux.go reads it on the goroutine that watches, and has others of the
 // crew read what has come on other connections, or all if the application takes
 // its time (conn.go, readArrived); connections without a descriptor, as those of
-// TLS, keep a goroutine that waits (readLoop). internal/frame takes the bytes apart, wherever they were cut;
-// wire reads the packet; Socket.packet gives a message to the Receiver, a
-// heartbeat to heartbeat.go. What the Receiver leaves to Socket.Work is done by
-// the goroutine that reads; if it takes long, another one reads on, and watches
-// (conn.go, relieve). A POST (polling.go, servePost) is read whole, within limits of size
-// and time, and goes the same way from wire on.
+// TLS, keep a goroutine that waits (readLoop). internal/frame takes the bytes
+// apart, wherever they were cut; wire reads the packet; Socket.packet gives a
+// message to the Receiver, a heartbeat to heartbeat.go. What the Receiver leaves
+// to Socket.Work is done by the goroutine that reads; if it takes long, another
+// one reads on, and watches (conn.go, relieve). A POST (polling.go, servePost) is
+// read whole, within limits of size and time, and goes the same way from wire on.
 //
 // # The way of a packet out
 //

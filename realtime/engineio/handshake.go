@@ -117,8 +117,12 @@ func (nobody) Closed(Reason, error) {}
 
 // openPacket is the handshake's answer.
 func (s *Server) openPacket(socket *Socket) *Packet {
+	id, err := json.Marshal(socket.id)
+	if err != nil {
+		panic(fmt.Sprintf("encoding a string: %v", err))
+	}
 	b := make([]byte, 0, 160)
-	b = appendString(append(b, `{"sid":`...), socket.id)
+	b = append(append(b, `{"sid":`...), id...)
 	b = append(b, `,"upgrades":[`...)
 	if socket.ws == nil && s.upgradable() {
 		b = append(b, `"websocket"`...)
@@ -127,26 +131,6 @@ func (s *Server) openPacket(socket *Socket) *Packet {
 	b = strconv.AppendInt(append(b, `,"pingTimeout":`...), s.o.PingTimeout.Milliseconds(), 10)
 	b = strconv.AppendInt(append(b, `,"maxPayload":`...), s.o.MaxPayload, 10)
 	return control(wire.Open, string(append(b, '}')))
-}
-
-// appendString appends s as JSON.
-func appendString(dst []byte, s string) []byte {
-	for _, c := range []byte(s) {
-		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			return encodeString(dst, s)
-		}
-	}
-	return append(append(append(dst, '"'), s...), '"')
-}
-
-// encodeString is the long way of appendString, on which the stack may have to
-// grow.
-func encodeString(dst []byte, s string) []byte {
-	text, err := json.Marshal(s)
-	if err != nil {
-		panic(fmt.Sprintf("encoding a string: %v", err))
-	}
-	return append(dst, text...)
 }
 
 func (s *Server) upgradable() bool { return !s.o.NoUpgrades && s.o.enabled(WebSocket) }

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// TestNobodyWaitsForTheWatcher has messages wait for those of other sockets, in
-// the middle of the protocol and at work: whoever watches is among them.
+// TestNobodyWaitsForTheWatcher has the first message that a server reads wait
+// for that of another socket, in the middle of the protocol and at work: it is
+// the watcher that waits.
 func TestNobodyWaitsForTheWatcher(t *testing.T) {
 	for name, at := range map[string]func(do func(*Socket, string)) func(*Socket, Message){
 		"message": func(do func(*Socket, string)) func(*Socket, Message) {
@@ -17,45 +18,25 @@ func TestNobodyWaitsForTheWatcher(t *testing.T) {
 		"work": atWork,
 	} {
 		t.Run(name, func(t *testing.T) {
-			const n = 20
-			var came [n + 1]chan struct{}
-			for i := range came {
-				came[i] = make(chan struct{})
-			}
-			numbers := make(chan int, n)
-			for i := range n {
-				numbers <- i
-			}
+			first, second := make(chan struct{}), make(chan struct{})
 			all := newSessions(t, at(func(s *Socket, text string) {
-				if text == "hello" {
-					s.Send(textPacket(text), SendOptions{})
-					return
+				if text == "second" {
+					close(second)
+				} else {
+					close(first)
+					<-second
 				}
-				i := <-numbers
-				close(came[i])
-				<-came[i+1]
 				s.Send(textPacket(text), SendOptions{})
 			}))
 			b := overTCP(t, Options{PingInterval: time.Hour}, all.accept)
-			var clients []*client
-			for range n {
-				c := b.connect(WebSocket)
-				clients = append(clients, c)
-				for range 3 { // the watcher learns that it may read
-					c.say("hello")
-					c.wantMessages("hello")
-				}
-				b.wantQuiet(len(clients))
-			}
-			for i, c := range clients {
-				c.say("waits")
-				<-came[i] // alone, and so read by the watcher
-			}
-			close(came[n])
-			for _, c := range clients {
-				c.wantMessages("waits")
-			}
-			b.wantQuiet(n)
+			waits, helps := b.connect(WebSocket), b.connect(WebSocket)
+			b.wantQuiet(2)
+			waits.say("first")
+			<-first
+			helps.say("second")
+			waits.wantMessages("first")
+			helps.wantMessages("second")
+			b.wantQuiet(2)
 		})
 	}
 }

@@ -46,9 +46,7 @@ func Make(n int) []byte {
 // Clone returns a copy of b in memory from Make.
 func Clone(b []byte) []byte { return append(Make(len(b)), b...) }
 
-// Give gives back memory that nobody uses.
-func Give(b []byte) { give(&b) }
-
+// give gives back memory that nobody uses.
 func give(b *[]byte) {
 	if n := cap(*b); n >= Min && n <= most {
 		if i, size := class(n); size == n {
